@@ -1,0 +1,1 @@
+"""loginwatch: finds compromised mail accounts in a stream of logins."""

@@ -1,0 +1,107 @@
+"""
+Detection: does this login mean that its account is used from too many places at once?
+
+This is the page to read first. `judge` takes what is kept of an account, one login, and the rules in force, and says
+what became of the login and what is to be written. It never reads a clock: a login has its own time, and `now` is the
+timestamp of the record that brought it. The rules are those of the design's section 4; `presence.py` says when too much
+is present, `activity.py` what is kept, `episodes.py` what an incident, a block and a notification are.
+
+The order of the steps is the order of the rules:
+
+1. a changed window or prefix restarts counting,
+2. a login from an ignored country leaves no trace but its number,
+3. the login is listed,
+4. it may not count: no window, safe network, too late, before a cut-off, made during a block,
+5. if it counts, it extends its network's presence, and the account is judged at the instants of that presence.
+"""
+
+from dataclasses import dataclass, field
+
+from streams.core import activity, episodes, presence
+from streams.core.book import Rules
+from streams.core.episodes import Outputs, World
+from streams.core.state import NONE, AccountState
+from streams.core.values import Login
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What became of a login (a word of the metric `loginwatch_logins`), what is to be written, who was let go."""
+
+    outcome: str
+    outputs: Outputs = field(default_factory=list)
+    let_go: int = 0
+
+
+def judge(state: AccountState, login: Login, rules: Rules, *, now_ms: int, lateness_ms: int, world: World) -> Verdict:
+    """
+    Read one successful login into the state (which is changed in place) and say what follows from it.
+
+    Order of arrival does not matter for logins up to `lateness_ms` behind the newest; a repeated login changes nothing
+    but the listed number of logins.
+    """
+    _restart_if_demanded(state, rules)
+    if login.ignored:
+        state.ignored_logins += 1
+        return Verdict("ignored")
+    late = state.newest_ms != NONE and login.time_ms < state.newest_ms - lateness_ms
+    in_block = state.block is not None and state.block.covers(login.time_ms)
+    state.newest_ms = max(state.newest_ms, min(login.time_ms, now_ms))
+    activity.forget_old(state)
+    kept = activity.record(state, login, in_block=in_block)
+    outcome = _outcome(state, login, rules, late=late, in_block=in_block)
+    if outcome == "counted":
+        runs = presence.without_cut(kept.runs, state.counts_from_ms)
+        kept.runs = presence.add_to_runs(runs, login.time_ms, rules.window_ms, now_ms)
+    presence.prune_runs(state, rules.window_ms, lateness_ms)
+    verdict = Verdict(outcome, let_go=activity.make_room(state))
+    if login.network in state.networks:
+        if outcome == "counted":
+            state.stamp = rules.stamp
+            found = presence.excess(state, login.time_ms, rules)
+            if found is not None:
+                verdict.outputs = episodes.exceeded(state, login, rules, found, now_ms=now_ms, world=world)
+        elif _adds_to_blocked(state, login, rules, late=late):
+            verdict.outputs = episodes.seen_while_blocked(state, login, rules, now_ms=now_ms, world=world)
+    episodes.close_old(state, lateness_ms)
+    return verdict
+
+
+def _restart_if_demanded(state: AccountState, rules: Rules) -> None:
+    """Another window or prefix: what was counted cannot be compared any more. A running block stays."""
+    policy = rules.policy
+    demanded = (policy.time_window, policy.ipv4_prefix, policy.ipv6_prefix)
+    if demanded != (state.window, state.ipv4_prefix, state.ipv6_prefix):
+        state.window, state.ipv4_prefix, state.ipv6_prefix = demanded
+        state.episode = None
+        for kept in state.networks.values():
+            kept.runs = []
+
+
+def _outcome(state: AccountState, login: Login, rules: Rules, *, late: bool, in_block: bool) -> str:
+    """`counted`, or the first reason why the login does not count; a login that a door let through a block comes first."""
+    if in_block:
+        assert state.block is not None
+        open_networks = state.block.except_networks
+        return "familiar" if episodes.is_inside(login.network, open_networks) else "blocked"
+    if rules.window_ms == 0:
+        return "off"
+    if login.safe:
+        return "safe"
+    if late:
+        return "late"
+    return "counted" if login.time_ms > state.counts_from_ms else "cut_off"
+
+
+def _adds_to_blocked(state: AccountState, login: Login, rules: Rules, *, late: bool) -> bool:
+    """Whether a login would count but for the block of an incident, and comes from a network that the block closes."""
+    block = state.block
+    return (
+        block is not None
+        and state.blocked_incident is not None
+        and rules.window_ms > 0
+        and not login.safe
+        and not late
+        and state.cutoff_ms < login.time_ms <= block.until_ms
+        and not episodes.is_inside(login.network, block.except_networks)
+    )

@@ -1,0 +1,146 @@
+"""The evidence: what an incident shows of an account, and what a view of the account answers."""
+
+from typing import TYPE_CHECKING, Any
+
+from streams.core.addresses import Network, format_address
+from streams.core.book import Rules
+from streams.core.policy import MINUTE_MS
+from streams.core.presence import present_networks
+from streams.core.state import AccountState, Incident, Kept
+from streams.core.values import QUARTER_MS, QUARTERS_KEPT
+
+if TYPE_CHECKING:
+    from streams.core.episodes import World
+
+WORDS = {"ips": "networks", "countries": "countries"}
+
+
+def incident_record(
+    state: AccountState, incident: Incident, rules: Rules, account: str, *, now_ms: int, world: "World"
+) -> dict[str, Any]:
+    """One revision of an incident, with everything that explains it."""
+    members = [kept for kept in _sorted(state) if kept.network in incident.members]
+    countries = logins_by_country(state)
+    return {
+        "id": incident.id,
+        "revision": incident.revision,
+        "account": account,
+        "opened": incident.opened_ms,
+        "rule": incident.rule,
+        "count": incident.count,
+        "limit": incident.limit,
+        "window": incident.window,
+        "blocked_until": incident.blocked_until_ms,
+        "mode": incident.mode,
+        "networks": [_network_record(kept, world) for kept in members],
+        "countries": countries,
+        "messages_24h": messages_24h(state, now_ms),
+        "summary": summary(incident),
+        "policy": incident.policy,
+        "revised": now_ms,
+        "distinct_countries": sum(1 for item in countries if item["country"] is not None),
+        "ignored_logins": state.ignored_logins,
+        "networks_ever": incident.ever,
+        "left_out": _left_out(state, incident, rules),
+    }
+
+
+def summary(incident: Incident) -> str:
+    """The rule in words, for instance `4 networks > 3 allowed within 60 minutes`."""
+    minutes = "1 minute" if incident.window == 1 else f"{incident.window} minutes"
+    return f"{incident.count} {WORDS[incident.rule]} > {incident.limit} allowed within {minutes}"
+
+
+def view_record(
+    state: AccountState, rules: Rules, account: str, request: str, *, now_ms: int, world: "World"
+) -> dict[str, Any]:
+    """The answer to `describe`: the account as the worker that owns it sees it."""
+    block = state.block if state.block is not None and state.block.holds(now_ms) else None
+    present = present_networks(state, now_ms, rules)
+    return {
+        "request": request,
+        "account": account,
+        "time": now_ms,
+        "blocked_until": block.until_ms if block else None,
+        "block": block.id if block else None,
+        "block_incident": block.incident if block else None,
+        "incident": state.episode.id if state.episode else None,
+        "cutoff": state.counts_from_ms if state.counts_from_ms >= 0 else None,
+        "messages_24h": messages_24h(state, now_ms),
+        "ignored_logins": state.ignored_logins,
+        "policy": rules.policy.to_record(),
+        "networks": [_view_network(kept, rules, kept.network in present, world) for kept in _sorted(state)],
+    }
+
+
+def messages_24h(state: AccountState, now_ms: int) -> int:
+    """Accepted messages of the quarter hour of `now` and the 95 before it."""
+    quarter = now_ms // QUARTER_MS
+    return sum(count for at, count in state.quarters.items() if quarter - QUARTERS_KEPT < at <= quarter)
+
+
+def logins_by_country(state: AccountState) -> list[dict[str, Any]]:
+    """Listed logins of the kept networks by country, unknown (None) first."""
+    totals: dict[str | None, int] = {}
+    for kept in state.networks.values():
+        totals[kept.country] = totals.get(kept.country, 0) + kept.logins
+    return [{"country": country, "logins": totals[country]} for country in sorted(totals, key=lambda code: code or "")]
+
+
+def _sorted(state: AccountState) -> list[Kept]:
+    return [state.networks[network] for network in sorted(state.networks, key=_order)]
+
+
+def _order(network: Network) -> tuple[bool, int, int]:
+    return network.order
+
+
+def _network_record(kept: Kept, world: "World") -> dict[str, Any]:
+    place = world.place(format_address(kept.network.number))
+    return {
+        "network": str(kept.network),
+        "country": kept.country,
+        "first": kept.first_ms,
+        "last": kept.last_ms,
+        "address": format_address(kept.address),
+        "service": kept.service,
+        "logins": kept.logins,
+        "days": kept.different_days,
+        "city": place.city,
+        "latitude": place.latitude,
+        "longitude": place.longitude,
+        "owner": place.owner,
+    }
+
+
+def _view_network(kept: Kept, rules: Rules, counted: bool, world: "World") -> dict[str, Any]:
+    safe = rules.safe_cover(kept.network)
+    return {
+        **_network_record(kept, world),
+        "counted": counted,
+        "safe_network": str(safe.network) if safe else None,
+        "safe_scope": safe.scope if safe else None,
+        "safe_description": safe.description if safe else None,
+    }
+
+
+def _left_out(state: AccountState, incident: Incident, rules: Rules) -> list[dict[str, Any]]:
+    """Networks used within a window before the incident that a safe network kept out of the count."""
+    since = incident.opened_ms - incident.window * MINUTE_MS
+    left_out = []
+    for kept in _sorted(state):
+        safe = rules.safe_cover(kept.network)
+        if safe is not None and kept.last_ms > since:
+            left_out.append(
+                {
+                    "network": str(kept.network),
+                    "country": kept.country,
+                    "first": kept.first_ms,
+                    "last": kept.last_ms,
+                    "logins": kept.logins,
+                    "safe_network": str(safe.network),
+                    "scope": safe.scope,
+                    "description": safe.description,
+                }
+            )
+    return left_out

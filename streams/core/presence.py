@@ -1,0 +1,120 @@
+"""
+Presence: the runs of a network, and the instants at which too many are present.
+
+A login makes its network present during [t, t + window). A network's logins that follow each other by less than a
+window form a run (start, last), present during [start, last + window). The number present at once can only rise where a
+run starts, so it is enough to look there.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from streams.core.addresses import Network
+from streams.core.book import Rules
+from streams.core.state import AccountState, Kept, Run
+
+MOST_RUNS = 64
+"""A bound against logins of wildly wrong times; runs of one network are normally one or two."""
+
+
+class Excess(NamedTuple):
+    """At some instant of a login's presence more was present than allowed: the first and last such instant, and what."""
+
+    instants: tuple[int, ...]
+    rule: str
+    most_ips: int
+    most_countries: int
+    networks: frozenset[Network]
+
+
+def add_to_runs(runs: Sequence[Run], time_ms: int, window_ms: int, now_ms: int) -> list[Run]:
+    """
+    The runs with one more login, which may extend a run, or join two.
+
+    Logins dated after `now` (clocks differ) stay runs of their own until their time has come: a reset or unblock may
+    still fall between them, and a joined run could not be parted again.
+
+    >>> add_to_runs([(0, 10), (100, 110)], 60, 55, 1000)
+    [(0, 110)]
+    >>> add_to_runs([(0, 10)], 65, 55, 1000)
+    [(0, 10), (65, 65)]
+    """
+    joined: list[Run] = []
+    for start, last in sorted([*runs, (time_ms, time_ms)]):
+        if joined:
+            before_start, before_last = joined[-1]
+            inside = last <= before_last
+            if inside or (start < before_last + window_ms and last <= now_ms):
+                joined[-1] = (before_start, max(before_last, last))
+                continue
+        joined.append((start, last))
+    if len(joined) > MOST_RUNS:
+        joined[:2] = [(joined[0][0], joined[1][1])]
+    return joined
+
+
+def without_cut(runs: Iterable[Run], counts_from_ms: int) -> list[Run]:
+    """The runs as far as they lie after a cut-off; of a run across it only its last login is known to."""
+    return [(start if start > counts_from_ms else last, last) for start, last in runs if last > counts_from_ms]
+
+
+def prune_runs(state: AccountState, window_ms: int, lateness_ms: int) -> None:
+    """Drop the runs that no login that is still judged can meet."""
+    gone = state.newest_ms - lateness_ms - window_ms
+    for kept in state.networks.values():
+        if kept.runs:
+            kept.runs = [run for run in kept.runs if run[1] > gone and run[1] > state.cutoff_ms]
+
+
+def excess(state: AccountState, time_ms: int, rules: Rules) -> Excess | None:
+    """
+    Is the policy exceeded at some instant of the presence of a login at `time_ms`?
+
+    Counted are networks that the rules of now neither trust nor ignore. None = nowhere exceeded.
+    """
+    evidence = _evidence(state, rules)
+    starts = {
+        start
+        for _, runs in evidence
+        for start, _ in runs
+        if time_ms < start < time_ms + rules.window_ms and not _present(runs, start, rules.window_ms, since=start - 1)
+    }
+    policy = rules.policy
+    instants, first_rule, most_ips, most_countries = [], "", 0, 0
+    networks: set[Network] = set()
+    for instant in sorted({time_ms, *starts}):
+        present = [kept for kept, runs in evidence if _present(runs, instant, rules.window_ms)]
+        countries = {kept.country for kept in present if kept.country is not None}
+        over_ips = 0 < policy.allowed_ips < len(present)
+        if over_ips or 0 < policy.allowed_countries < len(countries):
+            first_rule = first_rule or ("ips" if over_ips else "countries")
+            instants.append(instant)
+            most_ips = max(most_ips, len(present))
+            most_countries = max(most_countries, len(countries))
+            networks.update(kept.network for kept in present)
+    if not instants:
+        return None
+    return Excess(tuple(instants), first_rule, most_ips, most_countries, frozenset(networks))
+
+
+def present_networks(state: AccountState, instant: int, rules: Rules) -> set[Network]:
+    """The networks that count at an instant, for a view of the account."""
+    evidence = _evidence(state, rules)
+    return {kept.network for kept, runs in evidence if _present(runs, instant, rules.window_ms)}
+
+
+def _evidence(state: AccountState, rules: Rules) -> list[tuple[Kept, list[Run]]]:
+    counts_from = state.counts_from_ms
+    evidence = []
+    for kept in state.networks.values():
+        if kept.runs and kept.country not in rules.ignored and rules.safe_cover(kept.network) is None:
+            runs = without_cut(kept.runs, counts_from)
+            if runs:
+                evidence.append((kept, runs))
+    return evidence
+
+
+def _present(runs: Sequence[Run], instant: int, window_ms: int, since: int | None = None) -> bool:
+    """Whether some run (that started by `since`) makes its network present at an instant."""
+    by = instant if since is None else since
+    return any(start <= by and instant < last + window_ms for start, last in runs)

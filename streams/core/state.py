@@ -1,0 +1,343 @@
+"""
+What is kept of an account, and its packed form.
+
+Decision: an account is kept as one immutable `bytes` of a fixed header, one entry of 52 bytes per network, and a tail of
+JSON for what few accounts have (a block, an incident, messages). The same bytes are the value in the changelog. So a
+usual account costs little memory, an unchanged one costs nothing to write, and the hot path (`hot.py`) patches an entry
+without unpacking the rest. Everything else works on `AccountState`, unpacked for the occasion.
+
+Times are milliseconds since 1970, addresses numbers of 128 bits (`addresses.py`). The first byte is the version of the
+form; a reader knows all versions that ever were.
+"""
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from streams.core.addresses import Network
+from streams.core.refusal import Refused
+
+VERSION = 1
+NONE = -1
+"""A time or offset that is not set."""
+DAY_MS = 86_400_000
+DAYS_KEPT = 32
+"""Days are kept as one bit each for this many days back from a network's last login, and as a number before."""
+DAYS_MASK = (1 << DAYS_KEPT) - 1
+MOST_LOGINS = 0xFFFF_FFFF
+
+HEADER = struct.Struct("<BBHqqq8sHBB")
+"""version, flags, number of networks, offset of the last applied login, newest, counted from, stamp, window, prefixes."""
+ENTRY = struct.Struct("<B2s6s6sIHI6sIB16s")
+"""prefix, country, first, run start, days, days before, run last before last, last, logins, service, last address."""
+
+HAS_TAIL = 1
+BUSY = 2
+"""Something is open (episode, incident's block, several runs): every login is judged in full."""
+
+SERVICES = ("imap", "pop3", "smtp", "http", "sieve", "other")
+"""Stored by position: only ever append."""
+SERVICE_NUMBER = {name: number for number, name in enumerate(SERVICES)}
+
+Run = tuple[int, int]
+
+
+@dataclass(slots=True)
+class Kept:
+    """A network of an account's activity: its logins, and the runs of presence of those that counted."""
+
+    network: Network
+    first_ms: int
+    last_ms: int
+    address: int
+    service: str
+    country: str | None
+    logins: int = 1
+    days: int = 0
+    days_before: int = 0
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def day(self) -> int:
+        """The UTC day of the last login, to which the lowest bit of `days` belongs."""
+        return self.last_ms // DAY_MS
+
+    @property
+    def different_days(self) -> int:
+        """On how many different UTC days it was used (not during a block)."""
+        return self.days.bit_count() + self.days_before
+
+    def different_days_before(self, day: int) -> int:
+        """The same, of the days before a given one."""
+        return (self.days >> max(0, self.day - day + 1)).bit_count() + self.days_before
+
+
+@dataclass(slots=True)
+class Incident:
+    """The incident of an episode as far as later revisions need it. `last_ms` is the episode's last instant."""
+
+    id: str
+    opened_ms: int
+    rule: str
+    limit: int
+    window: int
+    mode: str
+    policy: dict[str, Any]
+    last_ms: int
+    count: int = 0
+    blocked_until_ms: int | None = None
+    revision: int = 0
+    ever: int = 0
+    members: set[Network] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Block:
+    """The account's last block. `lifted_ms` is set when it was ended before its time."""
+
+    id: str
+    from_ms: int
+    until_ms: int
+    incident: str | None = None
+    except_networks: tuple[Network, ...] = ()
+    lifted_ms: int | None = None
+
+    @property
+    def end_ms(self) -> int:
+        """When it ended or will end."""
+        return self.until_ms if self.lifted_ms is None else self.lifted_ms
+
+    def holds(self, now_ms: int) -> bool:
+        """Whether it is in force, or will be from `from_ms` on."""
+        return self.lifted_ms is None and now_ms <= self.until_ms
+
+    def covers(self, time_ms: int) -> bool:
+        """Whether a login of that time was made during it."""
+        return self.from_ms <= time_ms <= self.end_ms
+
+
+@dataclass(slots=True)
+class AccountState:
+    """
+    Everything kept of one account.
+
+    `newest_ms`: greatest judged time (at most its `now`) of the listed logins; `cutoff_ms`: logins up to then never
+    count (reset, unblock); `stamp`: the rules the account was last judged by; `window` and prefixes: those of the
+    login read last; `quarters`: accepted messages by quarter hour; offsets: last applied record of each input topic.
+    """
+
+    networks: dict[Network, Kept] = field(default_factory=dict)
+    newest_ms: int = NONE
+    cutoff_ms: int = NONE
+    stamp: bytes = bytes(8)
+    window: int = 0
+    ipv4_prefix: int = 0
+    ipv6_prefix: int = 0
+    episode: Incident | None = None
+    block: Block | None = None
+    blocked_incident: Incident | None = None
+    ignored_logins: int = 0
+    quarters: dict[int, int] = field(default_factory=dict)
+    login_offset: int = NONE
+    submission_offset: int = NONE
+    command_offset: int = NONE
+    command_id: str = ""
+
+    @property
+    def counts_from_ms(self) -> int:
+        """Logins up to this time do not count: the last reset or unblock, or the end of the last block."""
+        return self.cutoff_ms if self.block is None else max(self.cutoff_ms, self.block.end_ms)
+
+
+def pack(state: AccountState) -> bytes:
+    """The packed form."""
+    kept = [state.networks[network] for network in sorted(state.networks, key=_order)]
+    tail = _tail(state, kept)
+    busy = state.episode is not None or state.blocked_incident is not None or "r" in tail
+    flags = (HAS_TAIL if tail else 0) | (BUSY if busy else 0)
+    header = HEADER.pack(
+        VERSION,
+        flags,
+        len(kept),
+        state.login_offset,
+        state.newest_ms,
+        state.counts_from_ms,
+        state.stamp,
+        state.window,
+        state.ipv4_prefix,
+        state.ipv6_prefix,
+    )
+    tail_bytes = json.dumps(tail, separators=(",", ":")).encode() if tail else b""
+    return b"".join((header, *map(_pack_entry, kept), tail_bytes))
+
+
+def unpack(packed: bytes) -> AccountState:
+    """The state of a packed form. Raises Refused for bytes that are no state, or of a version yet unknown."""
+    if not packed or packed[0] != VERSION:
+        version = packed[0] if packed else "none"
+        raise Refused("bad-state", f"state of version {version}: this program reads {VERSION}; run a newer one")
+    try:
+        return _unpack(packed)
+    except (struct.error, ValueError, KeyError, IndexError, TypeError) as error:
+        raise Refused("bad-state", f"the state of an account cannot be read: {error}") from error
+
+
+def login_offset(packed: bytes) -> int:
+    """The offset of the last applied login, read without unpacking (it is asked for every login)."""
+    return int.from_bytes(packed[4:12], "little", signed=True)
+
+
+def applied_offsets(packed: bytes) -> dict[str, int]:
+    """The last applied offset of each input topic, by `logins`, `submissions`, `account-commands`; -1 = none."""
+    state = unpack(packed)
+    return {
+        "logins": state.login_offset,
+        "submissions": state.submission_offset,
+        "account-commands": state.command_offset,
+    }
+
+
+def is_newer(candidate: bytes, held: bytes) -> bool:
+    """
+    Whether a changelog record may replace the one held: never one that had applied less.
+
+    A worker that lost its partitions without noticing may append an old state behind a newer one.
+    """
+    if held[:1] == candidate[:1] == bytes((VERSION,)) and not (held[1] | candidate[1]) & HAS_TAIL:
+        return bool(HEADER.unpack_from(candidate)[3] >= HEADER.unpack_from(held)[3])
+    new, old = applied_offsets(candidate), applied_offsets(held)
+    return all(new[topic] >= old[topic] for topic in old)
+
+
+def _order(network: Network) -> tuple[bool, int, int]:
+    return network.order
+
+
+def _pack_entry(kept: Kept) -> bytes:
+    start, last = kept.runs[-1] if kept.runs else (0, 0)
+    return ENTRY.pack(
+        kept.network.prefix,
+        (kept.country or "\0\0").encode(),
+        kept.first_ms.to_bytes(6, "big"),
+        start.to_bytes(6, "big"),
+        kept.days,
+        min(kept.days_before, 0xFFFF),
+        kept.last_ms - last if kept.runs else 0xFFFF_FFFF,
+        kept.last_ms.to_bytes(6, "big"),
+        min(kept.logins, MOST_LOGINS),
+        SERVICE_NUMBER[kept.service],
+        kept.address.to_bytes(16, "big"),
+    )
+
+
+def _tail(state: AccountState, kept: list[Kept]) -> dict[str, Any]:
+    """What few accounts have; keys are short because they are stored a million times."""
+    tail: dict[str, Any] = {}
+    runs = {str(index): item.runs[:-1] for index, item in enumerate(kept) if len(item.runs) > 1}
+    if runs:
+        tail["r"] = runs
+    if state.block is not None:
+        tail["b"] = _block_to_json(state.block)
+        tail["k"] = state.cutoff_ms
+    if state.episode is not None:
+        tail["e"] = _incident_to_json(state.episode)
+    if state.blocked_incident is not None:
+        tail["i"] = _incident_to_json(state.blocked_incident)
+    if state.ignored_logins:
+        tail["g"] = state.ignored_logins
+    if state.quarters:
+        tail["m"] = sorted(state.quarters.items())
+    if state.submission_offset != NONE:
+        tail["s"] = state.submission_offset
+    if state.command_offset != NONE:
+        tail["c"] = [state.command_offset, state.command_id]
+    return tail
+
+
+def _unpack(packed: bytes) -> AccountState:
+    _, flags, number, offset, newest, counts_from, stamp, window, ipv4, ipv6 = HEADER.unpack_from(packed)
+    end = HEADER.size + number * ENTRY.size
+    kept = [_unpack_entry(entry) for entry in ENTRY.iter_unpack(packed[HEADER.size : end])]
+    tail = json.loads(packed[end:]) if flags & HAS_TAIL else {}
+    for index, runs in tail.get("r", {}).items():
+        item = kept[int(index)]
+        item.runs = [(start, last) for start, last in runs] + item.runs
+    command_offset, command_id = tail.get("c", (NONE, ""))
+    return AccountState(
+        networks={item.network: item for item in kept},
+        newest_ms=newest,
+        cutoff_ms=tail.get("k", counts_from),
+        stamp=stamp,
+        window=window,
+        ipv4_prefix=ipv4,
+        ipv6_prefix=ipv6,
+        episode=_incident_from_json(tail.get("e")),
+        block=_block_from_json(tail.get("b")),
+        blocked_incident=_incident_from_json(tail.get("i")),
+        ignored_logins=tail.get("g", 0),
+        quarters=dict(tail.get("m", ())),
+        login_offset=offset,
+        submission_offset=tail.get("s", NONE),
+        command_offset=command_offset,
+        command_id=command_id,
+    )
+
+
+def _unpack_entry(entry: tuple[Any, ...]) -> Kept:
+    prefix, country, first, start, days, days_before, run_delta, last, logins, service, address = entry
+    number = int.from_bytes(address, "big")
+    shift = 128 - prefix
+    last_ms = int.from_bytes(last, "big")
+    runs = [] if run_delta == 0xFFFF_FFFF else [(int.from_bytes(start, "big"), last_ms - run_delta)]
+    return Kept(
+        network=Network(number >> shift << shift, prefix),
+        first_ms=int.from_bytes(first, "big"),
+        last_ms=last_ms,
+        address=number,
+        service=SERVICES[service],
+        country=None if country == b"\0\0" else country.decode(),
+        logins=logins,
+        days=days,
+        days_before=days_before,
+        runs=runs,
+    )
+
+
+def _network_to_json(network: Network) -> list[str | int]:
+    return [f"{network.number:x}", network.prefix]
+
+
+def _network_from_json(value: list[Any]) -> Network:
+    return Network(int(value[0], 16), value[1])
+
+
+def _incident_to_json(incident: Incident) -> dict[str, Any]:
+    members = sorted(incident.members, key=_order)
+    return {
+        **{name: getattr(incident, name) for name in _PLAIN},
+        "members": [_network_to_json(item) for item in members],
+    }
+
+
+_PLAIN = tuple(name for name in Incident.__dataclass_fields__ if name != "members")
+
+
+def _incident_from_json(value: Mapping[str, Any] | None) -> Incident | None:
+    if value is None:
+        return None
+    members = {_network_from_json(item) for item in value["members"]}
+    return Incident(**{name: value[name] for name in _PLAIN}, members=members)
+
+
+def _block_to_json(block: Block) -> list[Any]:
+    networks = [_network_to_json(item) for item in block.except_networks]
+    return [block.id, block.from_ms, block.until_ms, block.incident, networks, block.lifted_ms]
+
+
+def _block_from_json(value: list[Any] | None) -> Block | None:
+    if value is None:
+        return None
+    block_id, from_ms, until_ms, incident, networks, lifted_ms = value
+    return Block(block_id, from_ms, until_ms, incident, tuple(map(_network_from_json, networks)), lifted_ms)

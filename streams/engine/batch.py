@@ -1,0 +1,61 @@
+"""What goes into the engine and what comes out of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+class Arrival(NamedTuple):
+    """A record of an input topic as Kafka brought it; `now_ms` is its timestamp."""
+
+    topic: str
+    partition: int
+    offset: int
+    now_ms: int
+    key: bytes | None
+    raw: bytes
+    headers: Headers = ()
+
+
+class Output(NamedTuple):
+    """One record to be written. `timestamp_ms` is the `now` of the record that caused it."""
+
+    topic: str
+    key: str | bytes | None
+    value: bytes
+    timestamp_ms: int
+
+
+class Forward(NamedTuple):
+    """A record that came under a wrong key: to be written once more, under its account, with `headers`."""
+
+    topic: str
+    key: str
+    value: bytes
+    headers: Headers
+
+
+class Decision(NamedTuple):
+    """A new incident, for the latency metrics: when its login was dated and came, and whether it blocks."""
+
+    time_ms: int
+    now_ms: int
+    blocked: bool
+
+
+@dataclass(slots=True)
+class Batch:
+    """
+    What a number of records led to.
+
+    `touched` has the packed state of every account that must be written to the changelog; `counts` is by the words of
+    the metrics, for instance `("logins", "counted")`.
+    """
+
+    outputs: list[Output] = field(default_factory=list)
+    forwards: list[Forward] = field(default_factory=list)
+    touched: dict[str, bytes] = field(default_factory=dict)
+    counts: dict[tuple[str, ...], int] = field(default_factory=dict)
+    decisions: list[Decision] = field(default_factory=list)

@@ -1,0 +1,285 @@
+"""
+The engine: reads the records of the input topics one by one and says what is to be written.
+
+It joins the core (what is decided), the records (bytes to values and back) and the accounts in memory. It does no I/O:
+the worker hands it what Kafka brought and writes what it took; a replay does the same with a file.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from streams.core import commands, detect, hot
+from streams.core.accounts import canonical_account
+from streams.core.addresses import Network, cut, format_address, parse_address
+from streams.core.book import RuleBook, Rules
+from streams.core.episodes import Outputs, World
+from streams.core.hot import Spot
+from streams.core.refusal import Refused
+from streams.core.state import AccountState, login_offset, pack, unpack
+from streams.core.values import Login, judged_time
+from streams.engine.batch import Arrival, Batch, Decision, Forward, Headers, Output
+from streams.engine.tables import Tables
+from streams.records.codec import Codec
+from streams.records.letters import dead_letter
+from streams.topology import BY_NAME, COMMANDS, DEAD_LETTERS, LOGINS, SUBMISSIONS
+
+MOST_SPOTS = 100_000
+"""Addresses remembered per set of rules; then the cache starts anew."""
+FORWARDED = "loginwatch-forwarded"
+"""Header of a record that was passed on under its right key: it is not passed on twice."""
+
+
+class Places(World, Protocol):
+    """A geo database as the engine asks it."""
+
+    def country(self, address: str) -> str | None:
+        """The country code of an address."""
+        ...
+
+
+class Engine:
+    """
+    All accounts of some partitions, and the rules they are judged by.
+
+    `encode` turns a record's name and fields into bytes. `route` tells the partition of a key; without it (a replay)
+    wrongly keyed logins are judged at once. Not safe for threads.
+    """
+
+    def __init__(
+        self,
+        *,
+        codec: Codec,
+        places: Places,
+        lateness_ms: int,
+        default_domain: str = "",
+        encode: Callable[[str, dict[str, Any]], bytes] | None = None,
+        route: Callable[[bytes], int] | None = None,
+        process: str = "worker",
+        largest: int = 1 << 16,
+    ) -> None:
+        self.book = RuleBook(default_domain)
+        self.accounts: dict[int, dict[str, bytes]] = {}
+        self.apply_table = Tables(codec, self.book).apply
+        self._codec = codec
+        self._encode = encode or codec.encode
+        self._places = places
+        self._lateness_ms = lateness_ms
+        self._default_domain = default_domain
+        self._route = route
+        self._process = process
+        self._largest = largest
+        self._batch = Batch()
+
+    @property
+    def has_outputs(self) -> bool:
+        """Whether something is to be written."""
+        return bool(self._batch.outputs)
+
+    def take(self) -> Batch:
+        """What the records since the last call led to."""
+        batch, self._batch = self._batch, Batch()
+        return batch
+
+    def use_places(self, places: Places) -> None:
+        """Another geo database, or a new edition of it: what was remembered of addresses is forgotten."""
+        self._places = places
+        self.book.forget_rules()
+
+    def process(
+        self,
+        topic: str,
+        partition: int,
+        offset: int,
+        now_ms: int,
+        key: bytes | None,
+        raw: bytes | None,
+        headers: Headers = (),
+    ) -> None:
+        """Read one record of an input topic. Never raises for what is in it: a bad one becomes a dead letter."""
+        try:
+            if raw is None or len(raw) > self._largest:
+                raise _unusable(raw, self._largest)
+            arrival = Arrival(topic, partition, offset, now_ms, key, raw, headers)
+            if topic == LOGINS.name:
+                self._login(arrival)
+            elif topic == SUBMISSIONS.name:
+                self._submission(arrival)
+            else:
+                self._command(arrival)
+        except Refused as refusal:
+            self.refuse(refusal, topic, partition, offset, now_ms, key, raw)
+
+    def refuse(
+        self,
+        refusal: Refused,
+        topic: str,
+        partition: int,
+        offset: int,
+        now_ms: int,
+        key: bytes | None,
+        raw: bytes | None,
+    ) -> None:
+        """Write a dead letter for a record that could not be used."""
+        record = dead_letter(
+            refusal,
+            topic=topic,
+            partition=partition,
+            offset=offset,
+            time_ms=now_ms,
+            key=key,
+            raw=raw,
+            process=self._process,
+            largest=self._largest,
+        )
+        self._count("dead_letters", refusal.reason)
+        self._batch.outputs.append(Output(DEAD_LETTERS.name, key, self._encode(DEAD_LETTERS.record, record), now_ms))
+
+    def _login(self, arrival: Arrival) -> None:
+        time_ms, account, ip, success, service, login_id = self._codec.login(arrival.raw)
+        if not success:
+            self._count("logins", "failed")
+            return
+        accounts = self.accounts.get(arrival.partition) or self.accounts.setdefault(arrival.partition, {})
+        packed = accounts.get(account)
+        if packed is None:
+            account = canonical_account(account, self._default_domain)
+            packed = accounts.get(account)
+        if self._route is not None and not self._is_ours(arrival, account, packed):
+            return
+        now_ms = arrival.now_ms
+        if time_ms > now_ms:
+            time_ms = self._unskewed(time_ms, now_ms)
+        rules = self.book.rules(account, now_ms)
+        spot = rules.spots.get(ip) or self._make_spot(rules, ip)
+        if packed is not None:
+            if arrival.offset <= login_offset(packed):
+                self._count("logins", "replayed")
+                self._batch.touched[account] = packed
+                return
+            patched = hot.extend(packed, spot, time_ms, service, rules, offset=arrival.offset, now_ms=now_ms)
+            if patched is not None:
+                accounts[account] = self._batch.touched[account] = patched
+                self._count("logins", "counted")
+                return
+        login = Login(
+            account, time_ms, spot.number, spot.network, spot.country, service, login_id, spot.safe, spot.ignored
+        )
+        self._judge(arrival, login, packed, rules)
+
+    def _judge(self, arrival: Arrival, login: Login, packed: bytes | None, rules: Rules) -> None:
+        state = AccountState() if packed is None else unpack(packed)
+        verdict = detect.judge(
+            state, login, rules, now_ms=arrival.now_ms, lateness_ms=self._lateness_ms, world=self._places
+        )
+        state.login_offset = arrival.offset
+        self._count("logins", verdict.outcome)
+        if verdict.let_go:
+            self._count("let_go", number=verdict.let_go)
+        self._store(arrival.partition, login.account, state)
+        self._write(verdict.outputs, login.account, arrival.now_ms, rules)
+        if any(topic == "incidents" and record["revision"] == 1 for topic, record in verdict.outputs):
+            blocked = any(topic == "blocks" for topic, _ in verdict.outputs)
+            self._batch.decisions.append(Decision(login.time_ms, arrival.now_ms, blocked))
+
+    def _submission(self, arrival: Arrival) -> None:
+        record = self._codec.decode(SUBMISSIONS.record, arrival.raw)
+        account, state = self._owned(arrival, record["account"])
+        if state is None or not record["accepted"]:
+            return
+        if arrival.offset <= state.submission_offset:
+            self._batch.touched[account] = self.accounts[arrival.partition][account]
+            return
+        commands.count_message(state, record["time"], arrival.now_ms)
+        state.submission_offset = arrival.offset
+        self._count("messages")
+        self._store(arrival.partition, account, state)
+
+    def _command(self, arrival: Arrival) -> None:
+        record = self._codec.decode(COMMANDS.record, arrival.raw)
+        account, state = self._owned(arrival, record["account"])
+        if state is None:
+            return
+        if arrival.offset <= state.command_offset:
+            self._batch.touched[account] = self.accounts[arrival.partition][account]
+            return
+        rules = self.book.rules(account, arrival.now_ms)
+        outputs = commands.apply_command(state, record, rules, account, now_ms=arrival.now_ms, world=self._places)
+        self._count("commands", record["action"])
+        if record["action"] != "describe":
+            state.command_offset = arrival.offset
+            self._store(arrival.partition, account, state)
+        self._write(outputs, account, arrival.now_ms, rules)
+
+    def _owned(self, arrival: Arrival, name: str) -> tuple[str, AccountState | None]:
+        """The canonical account and its state (a new one if there is none); None where the record was passed on."""
+        account = canonical_account(name, self._default_domain)
+        packed = self.accounts.setdefault(arrival.partition, {}).get(account)
+        if self._route is not None and not self._is_ours(arrival, account, packed):
+            return account, None
+        return account, AccountState() if packed is None else unpack(packed)
+
+    def _is_ours(self, arrival: Arrival, account: str, packed: bytes | None) -> bool:
+        """
+        Whether a record came under its account's key, in its account's partition; else it is passed on, once.
+
+        The partition is only computed for accounts that are new here: murmur2 in Python costs more than a login.
+        """
+        key = account.encode()
+        route = self._route
+        if arrival.key == key and (packed is not None or route is None or route(key) == arrival.partition):
+            return True
+        if any(header == FORWARDED for header, _ in arrival.headers):
+            raise Refused(
+                "bad-partition",
+                f"passed on under its key {account!r}, the record still came to partition {arrival.partition}: "
+                "some producer does not partition by murmur2, or the topics have different numbers of partitions",
+            )
+        self._count("logins", "forwarded")
+        self._batch.forwards.append(Forward(arrival.topic, account, arrival.raw, ((FORWARDED, b"1"),)))
+        return False
+
+    def _unskewed(self, time_ms: int, now_ms: int) -> int:
+        judged = judged_time(time_ms, now_ms)
+        if judged != time_ms:
+            self._count("skew")
+        return judged
+
+    def _make_spot(self, rules: Rules, ip: str) -> Spot:
+        number = parse_address(ip)
+        network = cut(number, rules.policy.ipv4_prefix, rules.policy.ipv6_prefix)
+        country = self._places.country(format_address(network.number))
+        safe = rules.safe_cover(Network(number, 128)) is not None
+        spot = hot.make_spot(number, network, country, safe=safe, ignored=country in rules.ignored)
+        if len(rules.spots) >= MOST_SPOTS:
+            rules.spots.clear()
+        rules.spots[ip] = spot
+        return spot
+
+    def _store(self, partition: int, account: str, state: AccountState) -> None:
+        self.accounts[partition][account] = self._batch.touched[account] = pack(state)
+
+    def _write(self, outputs: Outputs, account: str, now_ms: int, rules: Rules) -> None:
+        for topic, record in outputs:
+            value = self._encode(BY_NAME[topic].record, record)
+            self._batch.outputs.append(Output(topic, account, value, now_ms))
+            self._count_output(topic, record, rules)
+
+    def _count_output(self, topic: str, record: dict[str, Any], rules: Rules) -> None:
+        if topic == "incidents" and record["revision"] == 1:
+            limit = "allowed_ips" if record["rule"] == "ips" else "allowed_countries"
+            self._count("incidents", record["rule"], rules.policy.origin(limit).partition(":")[0])
+        elif topic == "incidents":
+            self._count("revisions")
+        elif topic == "blocks":
+            lifted = record["state"] == "open"
+            self._count("blocks", "lifted" if lifted else "automatic" if record["incident"] else "manual")
+
+    def _count(self, *name: str, number: int = 1) -> None:
+        counts = self._batch.counts
+        counts[name] = counts.get(name, 0) + number
+
+
+def _unusable(raw: bytes | None, largest: int) -> Refused:
+    if raw is None:
+        return Refused("empty", "the record has no value")
+    return Refused("too-large", f"the record has {len(raw)} bytes, more than {largest}")

@@ -1,0 +1,237 @@
+"""
+Every metric of every process: name, kind, unit, labels and help, declared once.
+
+The reference in `docs/` is generated from this file. A process makes one `Metrics` with the metrics that it uses; the
+registry is its own, never prometheus-client's global one.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric: Prometheus name (with its unit), kind, help, and which processes have it."""
+
+    name: str
+    kind: str
+    help: str
+    processes: tuple[str, ...]
+    unit: str = ""
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = SECONDS
+
+
+def counter(name: str, help_text: str, *processes: str, unit: str = "", labels: tuple[str, ...] = ()) -> Metric:
+    """Declare a counter; Prometheus adds `_total`."""
+    return Metric(name, "counter", help_text, processes, unit, labels)
+
+
+def gauge(name: str, help_text: str, *processes: str, unit: str = "", labels: tuple[str, ...] = ()) -> Metric:
+    """Declare a gauge."""
+    return Metric(name, "gauge", help_text, processes, unit, labels)
+
+
+def histogram(
+    name: str,
+    help_text: str,
+    *processes: str,
+    labels: tuple[str, ...] = (),
+    unit: str = "seconds",
+    buckets: tuple[float, ...] = SECONDS,
+) -> Metric:
+    """Declare a histogram."""
+    return Metric(name, "histogram", help_text, processes, unit, labels, buckets)
+
+
+# --- worker
+LOGINS = counter(
+    "loginwatch_logins",
+    "Logins by outcome: counted, safe, ignored (country), off (no policy), late, failed, blocked (made while the account was "
+    "blocked: somebody's door is not enforcing), familiar (made during a block from a network that stays open), "
+    "cut_off (before a reset or the end of a block), replayed (applied before a crash), forwarded (wrong key).",
+    "worker",
+    labels=("outcome",),
+)
+CLOCK_SKEW = counter(
+    "loginwatch_logins_clock_skew", "Logins dated more than 5 minutes after their arrival, judged at arrival.", "worker"
+)
+INCIDENTS = counter(
+    "loginwatch_incidents",
+    "Incidents opened, by rule and by the level of the scope that set the exceeded limit.",
+    "worker",
+    labels=("rule", "level"),
+)
+INCIDENT_REVISIONS = counter("loginwatch_incident_revisions", "Revisions of incidents after the first.", "worker")
+BLOCKS = counter(
+    "loginwatch_blocks", "Blocks by kind: automatic, manual, lifted.", "worker", labels=("kind",)
+)
+NETWORKS_LET_GO = counter(
+    "loginwatch_networks_let_go", "Networks given up because an account has more than 64.", "worker"
+)
+MESSAGES = counter("loginwatch_messages", "Accepted submissions counted.", "worker")
+COMMANDS = counter("loginwatch_commands", "Commands applied, by action.", "worker", labels=("action",))
+
+# --- worker: the shell around the engine
+LAG = gauge(
+    "loginwatch_worker_lag",
+    "Input records not yet processed, by the broker's own end offsets.",
+    "worker",
+    unit="records",
+    labels=("topic", "partition"),
+)
+RECOVERY_REMAINING = gauge(
+    "loginwatch_worker_recovery_remaining", "Changelog records still to read before logins are judged.", "worker", unit="records"
+)
+RECOVERING = gauge("loginwatch_worker_recovering", "1 while accounts are read from the changelog.", "worker")
+ACCOUNTS = gauge("loginwatch_worker_accounts", "Accounts in this worker's memory.", "worker", unit="accounts")
+STATE_BYTES = gauge(
+    "loginwatch_worker_state_bytes",
+    "Bytes of their packed states, without the dictionary; measured every few seconds.",
+    "worker",
+    unit="bytes",
+)
+BATCH_RECORDS = histogram(
+    "loginwatch_worker_batch_records",
+    "Records in one batch.",
+    "worker",
+    unit="records",
+    buckets=(1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000),
+)
+BATCH_SECONDS = histogram(
+    "loginwatch_worker_batch_seconds", "Time of one batch, from its first record to Kafka's last acknowledgement.", "worker"
+)
+DECISION_SECONDS = histogram(
+    "loginwatch_decision_seconds",
+    "Time from a login's arrival in Kafka to its decision; at most 50 logins of a batch are timed.",
+    "worker",
+)
+BLOCK_SECONDS = histogram(
+    "loginwatch_block_seconds", "Time from a login's arrival in Kafka to the block it caused, acknowledged by Kafka.", "worker"
+)
+COMMITS = counter("loginwatch_worker_commits", "Commits of offsets that Kafka has accepted.", "worker")
+IN_FLIGHT = gauge("loginwatch_worker_in_flight", "Batches begun and not yet acknowledged.", "worker", unit="batches")
+STAGES_REPEATED = counter(
+    "loginwatch_worker_stages_repeated", "Times the records of a batch were sent again because Kafka gave no answer in time.", "worker"
+)
+BATCHES_ABANDONED = counter(
+    "loginwatch_worker_batches_abandoned", "Batches given up because the group went on without this worker.", "worker"
+)
+TABLES_CAUGHT_UP = gauge(
+    "loginwatch_worker_tables_caught_up", "1 once all policies, safe networks and domains were read.", "worker"
+)
+COUNTRY_RULE = gauge("loginwatch_worker_country_rule", "1 with a geo database; without one no country is counted.", "worker")
+GEO_AGE = gauge("loginwatch_worker_geo_age_seconds", "Age of the oldest geo database, by its build time.", "worker", unit="seconds")
+
+# --- gateway
+DOOR_ANSWERS = counter(
+    "loginwatch_door_answers",
+    "Answers to `allow` by kind: allowed, denied, familiar (blocked, but from a network that stays open), and open_..., "
+    "let pass unjudged: open_not-ready (blocks still loading), open_bad-json and other faults of the request.",
+    "gateway",
+    labels=("answer",),
+)
+DOOR_REFUSED = counter(
+    "loginwatch_door_refused",
+    "Requests and connections that no command saw, by reason: unauthorized, too-large, method, unknown, slow, broken, "
+    "fault, connections. Mail servers let the login pass then.",
+    "gateway",
+    labels=("reason",),
+)
+DOOR_SECONDS = histogram(
+    "loginwatch_door_seconds",
+    "Time to answer a request, without the network.",
+    "gateway",
+    labels=("command",),
+    buckets=(0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 1),
+)
+DOOR_CONNECTIONS = gauge("loginwatch_door_connections", "Open connections.", "gateway", unit="connections")
+REPORTS = counter(
+    "loginwatch_reports",
+    "Reports by outcome: login (on its way to `logins`), policy (a login that we denied), delivered (acknowledged by Kafka), "
+    "not_a_login (doveadm), unusable_failure (failed, without usable name or address), dead_letter, dropped (buffer full), "
+    "lost (Kafka refused it, or not acknowledged at stop).",
+    "gateway",
+    labels=("outcome",),
+)
+REPORTS_BUFFERED = gauge("loginwatch_reports_buffered", "Reports not yet acknowledged by Kafka.", "gateway", unit="reports")
+BLOCKS_HELD = gauge("loginwatch_blocks_held", "Blocks in force in this door's memory.", "gateway", unit="blocks")
+BLOCKS_UNREADABLE = counter(
+    "loginwatch_blocks_unreadable", "Records of `blocks` that could not be read, by reason.", "gateway", labels=("reason",)
+)
+VIEW_LAG = gauge("loginwatch_view_lag", "Records of `blocks` not yet applied here.", "gateway", unit="records")
+VIEW_READY = gauge("loginwatch_view_ready", "1 once all blocks were loaded; before, everybody is let pass.", "gateway")
+KAFKA_UP = gauge("loginwatch_kafka_up", "1 while Kafka answers this process.", "worker", "gateway")
+
+# --- mailer
+NOTIFICATIONS_READ = counter("loginwatch_notifications_read", "Notifications read from their topic.", "mailer")
+MAILS = counter(
+    "loginwatch_mails",
+    "Mails by outcome: sent, retried (refused for now), refused (for good, dead letter), given_up (refused for mail_retry_hours, "
+    "dead letter), invalid (no mail address, dead letter), rate_limited (had to wait for the recipient's hourly rate), "
+    "surplus (too many wait for this recipient, dead letter), repeated (sent before, not sent again).",
+    "mailer",
+    labels=("outcome",),
+)
+MAILS_PENDING = gauge("loginwatch_mails_pending", "Mails in hand that are not sent yet.", "mailer")
+MAIL_OLDEST_PENDING = gauge(
+    "loginwatch_mail_oldest_pending_seconds",
+    "Age of the oldest notification with a mail that is not sent yet; 0 = none.",
+    "mailer",
+)
+MAIL_DELAY = histogram("loginwatch_mail_delay_seconds", "Time from a notification to its mail being taken by the server.", "mailer")
+SMTP_UP = gauge("loginwatch_smtp_up", "Whether the mail server took or judged the last mail tried (1) or is failing (0).", "mailer")
+
+# --- every process
+DEAD_LETTERS = counter(
+    "loginwatch_dead_letters",
+    "Records from outside that could not be used, by reason.",
+    "worker",
+    "gateway",
+    "mailer",
+    labels=("reason",),
+)
+
+
+def declared() -> tuple[Metric, ...]:
+    """Every metric of this file, in its order."""
+    return tuple(value for value in globals().values() if isinstance(value, Metric))
+
+
+class Metrics:
+    """The metrics of one running process, under a registry of their own."""
+
+    def __init__(self, process: str) -> None:
+        self.process = process
+        self.registry = CollectorRegistry()
+        self._made: dict[str, Any] = {}
+        for metric in declared():
+            if process in metric.processes:
+                self._made[metric.name] = _make(metric, self.registry)
+
+    def of(self, metric: Metric, **labels: str) -> Any:
+        """The live counter, gauge or histogram. Raises KeyError for one that this process does not have."""
+        made = self._made[metric.name]
+        return made.labels(**labels) if labels else made
+
+    def on_scrape(self, metric: Metric, value: Callable[[], float]) -> None:
+        """Let a gauge without labels be asked for its value when Prometheus asks."""
+        self._made[metric.name].set_function(value)
+
+    def page(self) -> bytes:
+        """What `/metrics` answers."""
+        return generate_latest(self.registry)
+
+
+def _make(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+    labels: Iterable[str] = metric.labels
+    if metric.kind == "counter":
+        return Counter(metric.name, metric.help, labels, registry=registry)
+    if metric.kind == "gauge":
+        return Gauge(metric.name, metric.help, labels, registry=registry)
+    return Histogram(metric.name, metric.help, labels, registry=registry, buckets=metric.buckets)

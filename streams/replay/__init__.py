@@ -1,0 +1,1 @@
+"""Replay: the worker's engine, driven by a file instead of Kafka."""
