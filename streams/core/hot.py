@@ -17,11 +17,12 @@ _HEAD = struct.Struct("<BBHqqq8s")
 _TIMES = struct.Struct("<qq")
 _TIMES_AT = 4
 _AFTER_TIMES = 20
-_TAIL_OF_ENTRY = struct.Struct("<I6sIB16s")
+_KNOWN = struct.Struct("<x2s12xqIqI")
+"""Of an entry: country, run start, run last before last, last, logins."""
+_CHANGED = struct.Struct("<IqIB16s")
 """What a login changes of an entry stands together at its end: one pack and one join instead of five."""
-_UNCHANGED = ENTRY.size - _TAIL_OF_ENTRY.size
+_UNCHANGED = ENTRY.size - _CHANGED.size
 _ADDRESS_IN_ENTRY = ENTRY.size - 16
-_NO_RUN = 0xFFFF_FFFF
 _MOST_LOGINS = 0xFFFF_FFFE
 
 
@@ -73,30 +74,27 @@ def extend(
     at = _find(packed, number, spot)
     if at < 0:
         return None
-    _, country, _, start, days, _, back, last, logins, _, _ = ENTRY.unpack_from(packed, at)
-    last_ms = int.from_bytes(last, "big")
-    run_last = last_ms - back
+    country, run_start, run_back, last_ms, logins = _KNOWN.unpack_from(packed, at)
     if (
-        back == _NO_RUN
-        or country != spot.packed_country
-        or int.from_bytes(start, "big") <= counts_from
-        or not last_ms <= time_ms < run_last + rules.window_ms
+        country != spot.packed_country
+        or run_start <= counts_from
+        or not last_ms <= time_ms < last_ms - run_back + rules.window_ms  # without a run, 49 days back: over any window
         or time_ms // DAY_MS != last_ms // DAY_MS
-        or not days & 1
         or logins > _MOST_LOGINS
     ):
         return None
-    changed = _TAIL_OF_ENTRY.pack(0, time_ms.to_bytes(6, "big"), logins + 1, SERVICE_NUMBER[service], spot.packed)
-    middle = at + _UNCHANGED
+    middle, end = at + _UNCHANGED, at + ENTRY.size
     if time_ms == last_ms:  # of equal times the first one read stays
-        changed = _TAIL_OF_ENTRY.pack(0, last, logins + 1, packed[middle + 14], packed[middle + 15 : middle + 31])
+        changed = _CHANGED.pack(0, last_ms, logins + 1, packed[end - 17], packed[end - 16 : end])
+    else:
+        changed = _CHANGED.pack(0, time_ms, logins + 1, SERVICE_NUMBER[service], spot.packed)
     return b"".join(
         (
             packed[:_TIMES_AT],
             _TIMES.pack(offset, time_ms),
             packed[_AFTER_TIMES:middle],
             changed,
-            packed[at + ENTRY.size :],
+            packed[end:],
         )
     )
 

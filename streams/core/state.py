@@ -1,7 +1,7 @@
 """
 What is kept of an account, and its packed form.
 
-Decision: an account is kept as one immutable `bytes` of a fixed header, one entry of 52 bytes per network, and a tail of
+Decision: an account is kept as one immutable `bytes` of a fixed header, one entry of 56 bytes per network, and a tail of
 JSON for what few accounts have (a block, an incident, messages). The same bytes are the value in the changelog. So a
 usual account costs little memory, an unchanged one costs nothing to write, and the hot path (`hot.py`) patches an entry
 without unpacking the rest. Everything else works on `AccountState`, unpacked for the occasion.
@@ -30,8 +30,8 @@ MOST_LOGINS = 0xFFFF_FFFF
 
 HEADER = struct.Struct("<BBHqqq8sHBB")
 """version, flags, number of networks, offset of the last applied login, newest, counted from, stamp, window, prefixes."""
-ENTRY = struct.Struct("<B2s6s6sIHI6sIB16s")
-"""prefix, country, first, run start, days, days before, run last before last, last, logins, service, last address."""
+ENTRY = struct.Struct("<B2s6sIHqIqIB16s")
+"""prefix, country, first, days, days before, run start, run last before last, last, logins, service, last address."""
 
 HAS_TAIL = 1
 BUSY = 2
@@ -221,11 +221,11 @@ def _pack_entry(kept: Kept) -> bytes:
         kept.network.prefix,
         (kept.country or "\0\0").encode(),
         kept.first_ms.to_bytes(6, "big"),
-        start.to_bytes(6, "big"),
         kept.days,
         min(kept.days_before, 0xFFFF),
+        start,
         kept.last_ms - last if kept.runs else 0xFFFF_FFFF,
-        kept.last_ms.to_bytes(6, "big"),
+        kept.last_ms,
         min(kept.logins, MOST_LOGINS),
         SERVICE_NUMBER[kept.service],
         kept.address.to_bytes(16, "big"),
@@ -286,11 +286,10 @@ def _unpack(packed: bytes) -> AccountState:
 
 
 def _unpack_entry(entry: tuple[Any, ...]) -> Kept:
-    prefix, country, first, start, days, days_before, run_delta, last, logins, service, address = entry
+    prefix, country, first, days, days_before, start, run_back, last_ms, logins, service, address = entry
     number = int.from_bytes(address, "big")
     shift = 128 - prefix
-    last_ms = int.from_bytes(last, "big")
-    runs = [] if run_delta == 0xFFFF_FFFF else [(int.from_bytes(start, "big"), last_ms - run_delta)]
+    runs = [] if run_back == 0xFFFF_FFFF else [(start, last_ms - run_back)]
     return Kept(
         network=Network(number >> shift << shift, prefix),
         first_ms=int.from_bytes(first, "big"),

@@ -1,0 +1,87 @@
+"""The book of rules: safe networks, their expiry, and when rules change."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.addresses import contains, parse_address, parse_network
+from streams.core.addresses import Network as Net
+from streams.core.book import RuleBook, parse_safe_key
+from streams.core.refusal import Refused
+
+
+def safe(scope: str, network: str, expires: int | None = None, description: str = "office") -> dict[str, object]:
+    return {"scope": scope, "network": network, "description": description, "expires": expires}
+
+
+def test_a_safe_network_holds_while_now_is_before_its_expiry() -> None:
+    """At `expires` itself it is over; rules made for one `now` are not used for another across it."""
+    book = RuleBook()
+    book.set_safe_network("", safe("everyone", "192.0.2.0/24", expires=1000))
+
+    answers = [bool(book.rules("a@x.org", now).safe) for now in (999, 1000, 999, 5000, 0)]
+
+    assert answers == [True, False, True, False, True]
+
+
+def test_safe_networks_of_every_scope_of_the_account_hold() -> None:
+    """Of account, domain, groups and everyone; of no other."""
+    book = RuleBook()
+    book.set_domain("x.org", {"domain": "x.org", "group": "g/h"})
+    for number, scope in enumerate(["everyone", "group:g", "group:g/h", "domain:x.org", "account:a@x.org", "group:z"]):
+        book.set_safe_network("", safe(scope, f"192.0.2.{number}"))
+
+    found = {str(item.network) for item in book.rules("a@x.org", 0).safe}
+
+    assert found == {f"192.0.2.{number}/32" for number in range(5)}
+    assert len(book.rules("b@x.org", 0).safe) == 4
+
+
+def test_a_removed_safe_network_is_safe_no_more() -> None:
+    """By its key: scope, one space, canonical CIDR."""
+    book = RuleBook()
+    book.set_safe_network("", safe("group:a b", "::ffff:192.0.2.9/120"))
+    (item,) = book.safe["group:a b"].values()
+
+    book.set_safe_network(item.key, None)
+
+    assert item.key == "group:a b 192.0.2.0/24"
+    assert not book.safe["group:a b"]
+    assert parse_safe_key(item.key) == ("group:a b", parse_network("192.0.2.0/24"))
+
+
+@pytest.mark.parametrize("description", ["", "   ", "x" * 501])
+def test_a_safe_network_needs_a_description(description: str) -> None:
+    """Nobody trusts a network without saying why."""
+    with pytest.raises(Refused, match="description"):
+        RuleBook().set_safe_network("", safe("everyone", "192.0.2.0/24", description=description))
+
+
+def test_the_stamp_is_that_of_the_content() -> None:
+    """Equal rules have equal stamps in every process; any change of a limit or filter changes it."""
+    books = [RuleBook(), RuleBook()]
+    for book in books:
+        book.set_policy("", {"scope": "everyone", "allowed_ips": 2})
+    first, second = (book.rules("a@x.org", 0).stamp for book in books)
+    books[1].set_safe_network("", safe("everyone", "192.0.2.0/24"))
+
+    assert first == second
+    assert books[1].rules("a@x.org", 0).stamp != first
+
+
+networks = st.builds(
+    lambda last, prefix: parse_network(f"192.0.2.{last}/{prefix}"), st.integers(0, 255), st.integers(24, 32)
+)
+
+
+@given(st.lists(networks, max_size=6), st.integers(0, 255))
+def test_the_index_of_safe_networks_answers_as_a_scan_would(trusted: list[Net], last: int) -> None:
+    """Whether an address is covered, by one look-up per prefix length."""
+    book = RuleBook()
+    for network in trusted:
+        book.set_safe_network("", safe("everyone", str(network)))
+    address = Net(parse_address(f"192.0.2.{last}"), 128)
+
+    cover = book.rules("a@x.org", 0).safe_cover(address)
+
+    assert (cover is not None) is any(contains(network, address) for network in trusted)

@@ -1,0 +1,147 @@
+"""The packed form of an account: nothing is lost, old versions are read, foreign bytes are refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.addresses import cut, parse_network
+from streams.core.refusal import Refused
+from streams.core.state import (
+    ENTRY,
+    HEADER,
+    SERVICES,
+    AccountState,
+    Block,
+    Incident,
+    Kept,
+    applied_offsets,
+    is_newer,
+    login_offset,
+    pack,
+    unpack,
+)
+
+times = st.integers(0, 2**44)
+addresses = st.one_of(st.integers(0xFFFF << 32, (0xFFFF << 32) + 50), st.integers(0, 2**128 - 1))
+
+
+@st.composite
+def kept_networks(draw: st.DrawFn) -> Kept:
+    address = draw(addresses)
+    first, last = sorted((draw(times), draw(times)))
+    network = cut(address, draw(st.integers(8, 32)), draw(st.integers(16, 128)))
+    ends = sorted(draw(st.lists(st.integers(0, 2**31), max_size=6, unique=True)), reverse=True)
+    runs = [(max(0, last - b), max(0, last - a)) for a, b in zip(ends[1::2], ends[::2], strict=False)]
+    return Kept(
+        network,
+        first,
+        last,
+        address,
+        draw(st.sampled_from(SERVICES)),
+        draw(st.sampled_from([None, "DE", "XK"])),
+        draw(st.integers(1, 2**32 - 1)),
+        draw(st.integers(0, 2**32 - 1)),
+        draw(st.integers(0, 65535)),
+        runs,
+    )
+
+
+blocks = st.builds(
+    Block,
+    st.text(max_size=5),
+    times,
+    times,
+    st.none() | st.text(max_size=5),
+    st.lists(st.sampled_from([parse_network("192.0.2.0/24"), parse_network("2001:db8::/64")]), max_size=2).map(tuple),
+    st.none() | times,
+)
+incidents = st.builds(
+    Incident,
+    id=st.text(max_size=5),
+    opened_ms=times,
+    rule=st.sampled_from(["ips", "countries"]),
+    limit=st.integers(1, 50),
+    window=st.integers(1, 43_200),
+    mode=st.sampled_from(["enforce", "observe"]),
+    policy=st.just({"b": 1, "a": ["x"]}),
+    last_ms=times,
+    count=st.integers(0, 64),
+    blocked_until_ms=st.none() | times,
+    revision=st.integers(1, 100),
+    ever=st.integers(1, 1000),
+    members=st.sets(st.sampled_from([parse_network("192.0.2.0/24"), parse_network("2001:db8::/64")])),
+)
+states = st.builds(
+    AccountState,
+    networks=st.lists(kept_networks(), max_size=5).map(lambda items: {item.network: item for item in items}),
+    newest_ms=st.just(-1) | times,
+    cutoff_ms=st.just(-1) | times,
+    stamp=st.binary(min_size=8, max_size=8),
+    window=st.integers(0, 43_200),
+    ipv4_prefix=st.integers(8, 32),
+    ipv6_prefix=st.integers(16, 128),
+    episode=st.none() | incidents,
+    block=st.none() | blocks,
+    blocked_incident=st.none() | incidents,
+    ignored_logins=st.integers(0, 2**40),
+    quarters=st.dictionaries(st.integers(0, 2**32), st.integers(1, 1000), max_size=3),
+    login_offset=st.integers(-1, 2**60),
+    submission_offset=st.integers(-1, 2**60),
+    command_offset=st.just(-1),
+    command_id=st.just(""),
+)
+
+
+@given(states)
+def test_what_is_packed_is_unpacked_the_same(state: AccountState) -> None:
+    """Every field, for accounts with and without the rare parts; and packing again gives the same bytes."""
+    packed = pack(state)
+
+    assert unpack(packed) == state
+    assert pack(unpack(packed)) == packed
+    assert login_offset(packed) == state.login_offset
+
+
+def test_the_order_of_a_stored_policy_is_kept() -> None:
+    """Later revisions of an incident carry it byte for byte as the first did."""
+    incident = Incident("i", 0, "ips", 1, 1, "enforce", {"b": 1, "a": {"z": 1, "y": 2}}, 0)
+
+    kept = unpack(pack(AccountState(episode=incident))).episode
+
+    assert kept is not None
+    assert list(kept.policy) == ["b", "a"]
+    assert list(kept.policy["a"]) == ["z", "y"]
+
+
+def test_a_usual_account_is_small() -> None:
+    """Three networks in under 210 bytes, 64 in under 4 KB: memory and changelog hang on it."""
+    assert HEADER.size + 3 * ENTRY.size < 210
+    assert HEADER.size + 64 * ENTRY.size < 4096
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x00", b"\x02" + bytes(60), b"\x01", b"\x01" + b"\xff" * 100, b"{}"])
+def test_bytes_that_are_no_state_are_refused(raw: bytes) -> None:
+    """Never taken for an empty account: the worker must not start on them."""
+    with pytest.raises(Refused) as refused:
+        unpack(raw)
+
+    assert refused.value.reason == "bad-state"
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_state_or_refused(raw: bytes) -> None:
+    """No other error than Refused."""
+    try:
+        unpack(b"\x01" + raw)
+    except Refused:
+        pass
+
+
+@given(st.integers(-1, 5), st.integers(-1, 5), st.integers(-1, 5), st.integers(-1, 5))
+def test_a_state_that_applied_less_never_replaces_one_that_applied_more(a: int, b: int, c: int, d: int) -> None:
+    """By the offsets of every input topic."""
+    held = AccountState(login_offset=a, submission_offset=b)
+    candidate = AccountState(login_offset=c, submission_offset=d)
+
+    assert is_newer(pack(candidate), pack(held)) is (c >= a and d >= b)
+    assert applied_offsets(pack(held)) == {"logins": a, "submissions": b, "account-commands": -1}
