@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from streams.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "LOGINWATCH_"
-ENVIRONMENT_ONLY = {"LOGINWATCH_CONFIG", "LOGINWATCH_SECRETS_DIR"}
+ENVIRONMENT_ONLY = {"LOGINWATCH_CONFIG", "LOGINWATCH_SECRETS_DIR", "LOGINWATCH_CRASH_AT"}
 
 
 def setting(default: Any, help_text: str, *, unit: str = "", **limits: Any) -> Any:

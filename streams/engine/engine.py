@@ -69,6 +69,7 @@ class Engine:
         self._process = process
         self._largest = largest
         self._batch = Batch()
+        self._usual = 0
 
     @property
     def has_outputs(self) -> bool:
@@ -77,6 +78,9 @@ class Engine:
 
     def take(self) -> Batch:
         """What the records since the last call led to."""
+        if self._usual:
+            self._count("logins", "counted", number=self._usual)
+            self._usual = 0
         batch, self._batch = self._batch, Batch()
         return batch
 
@@ -99,13 +103,13 @@ class Engine:
         try:
             if raw is None or len(raw) > self._largest:
                 raise _unusable(raw, self._largest)
-            arrival = Arrival(topic, partition, offset, now_ms, key, raw, headers)
             if topic == LOGINS.name:
-                self._login(arrival)
+                if not self._usual_login(partition, offset, now_ms, key, raw):
+                    self._login(Arrival(topic, partition, offset, now_ms, key, raw, headers))
             elif topic == SUBMISSIONS.name:
-                self._submission(arrival)
+                self._submission(Arrival(topic, partition, offset, now_ms, key, raw, headers))
             else:
-                self._command(arrival)
+                self._command(Arrival(topic, partition, offset, now_ms, key, raw, headers))
         except Refused as refusal:
             self.refuse(refusal, topic, partition, offset, now_ms, key, raw)
 
@@ -134,6 +138,30 @@ class Engine:
         self._count("dead_letters", refusal.reason)
         self._batch.outputs.append(Output(DEAD_LETTERS.name, key, self._encode(DEAD_LETTERS.record, record), now_ms))
 
+    def _usual_login(self, partition: int, offset: int, now_ms: int, key: bytes | None, raw: bytes) -> bool:
+        """
+        The hot path: a login of a known account, under its key, that takes no judgement. False = read it in full.
+
+        Nothing is changed before the answer is yes, so reading it again does no harm. Everything that the full way asks
+        is asked here too: a known name is canonical, and a known account lies in its partition.
+        """
+        time_ms, account, ip, success, service, _ = self._codec.login(raw)
+        packed = self.accounts[partition].get(account) if partition in self.accounts else None
+        if packed is None or not success or offset <= login_offset(packed):
+            return False
+        if self._route is not None and key != account.encode():
+            return False
+        rules = self.book.rules(account, now_ms)
+        spot = rules.spots.get(ip)
+        if spot is None:
+            return False
+        patched = hot.extend(packed, spot, time_ms, service, rules, offset=offset, now_ms=now_ms)
+        if patched is None:
+            return False
+        self.accounts[partition][account] = self._batch.touched[account] = patched
+        self._usual += 1
+        return True
+
     def _login(self, arrival: Arrival) -> None:
         time_ms, account, ip, success, service, login_id = self._codec.login(arrival.raw)
         if not success:
@@ -151,16 +179,10 @@ class Engine:
             time_ms = self._unskewed(time_ms, now_ms)
         rules = self.book.rules(account, now_ms)
         spot = rules.spots.get(ip) or self._make_spot(rules, ip)
-        if packed is not None:
-            if arrival.offset <= login_offset(packed):
-                self._count("logins", "replayed")
-                self._batch.touched[account] = packed
-                return
-            patched = hot.extend(packed, spot, time_ms, service, rules, offset=arrival.offset, now_ms=now_ms)
-            if patched is not None:
-                accounts[account] = self._batch.touched[account] = patched
-                self._count("logins", "counted")
-                return
+        if packed is not None and arrival.offset <= login_offset(packed):
+            self._count("logins", "replayed")
+            self._batch.touched[account] = packed
+            return
         login = Login(
             account, time_ms, spot.number, spot.network, spot.country, service, login_id, spot.safe, spot.ignored
         )

@@ -3,16 +3,18 @@ The lock on released schemas: `schemas/FINGERPRINTS` has a line for each file, a
 
 Decision: two sums a line. The fingerprint (CRC-64-AVRO) is what bytes on topics carry; it does not see defaults and logical
 types, so a SHA-256 of everything but the docs stands beside it. Wording may be mended; meaning is a new version.
-`python -m streams.records.lock` adds the lines of new files and refuses, with exit code 1, if an old one changed.
+`python -m streams.records.lock` adds the lines of new files, and names with exit code 1 whatever is wrong: a file that was
+edited, a version that cannot read the others. Nothing wrong is locked.
 """
 
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from streams.records.evolution import incompatibilities
 from streams.records.schemas import Schema, folder, load_all
 
 LOCK = "FINGERPRINTS"
@@ -41,8 +43,8 @@ def read_lock(directory: Path) -> dict[str, str]:
     return {line.split()[0]: line for line in lines if line and not line.startswith("#")}
 
 
-def problems(schemas: Iterable[Schema], locked: Mapping[str, str]) -> list[str]:
-    """What is wrong, a sentence each: edited, deleted or unlocked files, and versions that leave out a number."""
+def problems(schemas: Sequence[Schema], locked: Mapping[str, str]) -> list[str]:
+    """What is wrong, a sentence each: files edited, deleted or not locked, versions that skip or cannot be read."""
     lines = {line.split()[0]: line for line in map(lock_line, schemas)}
     found = [f"{name} was released and is gone" for name in locked.keys() - lines.keys()]
     for name, line in lines.items():
@@ -53,18 +55,20 @@ def problems(schemas: Iterable[Schema], locked: Mapping[str, str]) -> list[str]:
             found.append(f"{name} was released and is edited: restore it and make version {int(version) + 1}")
         if int(version) > 1 and f"{record}.{int(version) - 1}.avsc" not in lines:
             found.append(f"{name} has no version before it")
-    return sorted(found)
+    versions = [[schema for schema in schemas if schema.record == record] for record in {s.record for s in schemas}]
+    return sorted([*found, *(problem for schemas_of_one in versions for problem in incompatibilities(schemas_of_one))])
 
 
 def add_lines(directory: Path) -> list[str]:
-    """Lock all new files of a directory, and answer what is wrong with the others."""
+    """Lock all new files of a directory. Locks nothing, and says why, when anything is wrong."""
     schemas = list(load_all(directory))
-    locked = read_lock(directory)
-    locked |= {
-        name: line for name, line in ((lock_line(s).split()[0], lock_line(s)) for s in schemas) if name not in locked
-    }
-    (directory / LOCK).write_text(HEADING + "".join(f"{locked[name]}\n" for name in sorted(locked)), encoding="utf-8")
-    return problems(schemas, locked)
+    lines = {line.split()[0]: line for line in map(lock_line, schemas)}
+    locked = {**lines, **read_lock(directory)}
+    found = problems(schemas, locked)
+    if not found:
+        text = "".join(f"{locked[name]}\n" for name in sorted(locked))
+        (directory / LOCK).write_text(HEADING + text, encoding="utf-8")
+    return found
 
 
 if __name__ == "__main__":

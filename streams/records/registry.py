@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from fastavro import parse_schema
 from fastavro.schema import SchemaParseException
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential, wait_random
 
 from streams.errors import BadRecordError, ConfigurationError, RegistryUnavailableError
 from streams.records import reasons
@@ -45,7 +45,7 @@ class Registry:
         self._retrying = Retrying(
             retry=retry_if_exception_type(RegistryUnavailableError),
             stop=stop_after_delay(patience_s),
-            wait=wait_exponential_jitter(initial=FIRST_PAUSE_S, max=LONGEST_PAUSE_S, jitter=FIRST_PAUSE_S),
+            wait=wait_exponential(multiplier=FIRST_PAUSE_S, max=LONGEST_PAUSE_S) + wait_random(0, FIRST_PAUSE_S),
             reraise=True,
         )
         self._writers: dict[int, Any] = {}
@@ -162,7 +162,7 @@ def parse_foreign(schema: Any) -> Any:
     try:
         source = json.loads(schema.schema_str)
         return None if contains_itself(source, ()) else parse_schema(without_milliseconds(source))
-    except (SchemaParseException, ValueError, TypeError, KeyError, RecursionError):
+    except (SchemaParseException, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 

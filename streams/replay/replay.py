@@ -6,6 +6,7 @@ to the greater of the value's `time` and the greatest timestamp so far. Lines co
 gets each value as the JSON form of its record, so decoding, refusals and dead letters are those of the worker too.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -22,6 +23,8 @@ from streams.settings import Settings
 from streams.topology import BY_NAME, LOGINS, TABLES, WORKER_INPUTS
 
 MINUTE_MS = 60_000
+_PLAIN = re.compile(rb'\{(?:"topic":"logins",)?"timestamp":(\d{1,14}),"value":(\{[^{}]*\})\}\s*')
+"""A login as `export` and the simulator write it: its value is cut out as it stands, which spares parsing it twice."""
 _TABLES = {topic.name for topic in TABLES}
 _INPUTS = {topic.name for topic in WORKER_INPUTS}
 
@@ -45,6 +48,12 @@ class Replay:
     def read(self, line: bytes) -> list[bytes]:
         """Read one line; the lines that the worker would write because of it."""
         self.lines += 1
+        plain = _PLAIN.fullmatch(line)
+        if plain is not None:
+            timestamp = int(plain[1])
+            self.newest_ms = max(self.newest_ms, timestamp)
+            self.engine.process(LOGINS.name, 0, self.lines, timestamp, None, plain[2])
+            return self._take()
         try:
             topic, timestamp, key, value = self._parse(line)
         except Refused as refusal:
