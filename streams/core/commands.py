@@ -48,10 +48,11 @@ def _block(state: AccountState, command: dict[str, Any], rules: Rules, account: 
     if not 1 <= minutes <= LONGEST_MINUTES:
         raise Refused("bad-minutes", f"a block lasts 1 to {LONGEST_MINUTES} minutes, not {minutes}")
     until_ms = now_ms + minutes * MINUTE_MS
-    state.block = Block(episodes.derived_id("block", command["id"]), now_ms, until_ms)
+    block = Block(episodes.derived_id("block", command["id"]), now_ms, until_ms)
+    state.put_block(block)
     state.episode = state.blocked_incident = None
     reason = command.get("reason") or "blocked by hand"
-    return [("blocks", episodes.block_record(state.block, account, "blocked", until_ms, reason, command["actor"]))]
+    return [("blocks", episodes.block_record(block, account, "blocked", until_ms, reason, command["actor"]))]
 
 
 def _unblock(state: AccountState, command: dict[str, Any], _rules: Rules, account: str, now_ms: int) -> Outputs:

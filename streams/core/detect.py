@@ -82,8 +82,7 @@ def _outcome(state: AccountState, login: Login, rules: Rules, *, late: bool, in_
     """`counted`, or the first reason why the login does not count; a login that a door let through a block comes first."""
     if in_block:
         assert state.block is not None
-        open_networks = state.block.except_networks
-        return "familiar" if episodes.is_inside(login.network, open_networks) else "blocked"
+        return "familiar" if state.block.leaves_open(login.address) else "blocked"
     if rules.window_ms == 0:
         return "off"
     if login.safe:
@@ -103,5 +102,5 @@ def _adds_to_blocked(state: AccountState, login: Login, rules: Rules, *, late: b
         and not login.safe
         and not late
         and state.cutoff_ms < login.time_ms <= block.until_ms
-        and not episodes.is_inside(login.network, block.except_networks)
+        and not block.leaves_open(login.address)
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from streams.core import activity, evidence
-from streams.core.addresses import Network, contains, format_address
+from streams.core.addresses import Network, format_address
 from streams.core.book import Rules
 from streams.core.policy import MINUTE_MS, EffectivePolicy
 from streams.core.presence import Excess
@@ -55,11 +55,6 @@ class World(Protocol):
 def derived_id(*parts: str | int) -> str:
     """The id of what came from `parts`: UUIDv5 (RFC 9562) of their JSON."""
     return str(uuid.uuid5(NAMESPACE, json.dumps(parts, separators=(",", ":"), ensure_ascii=False)))
-
-
-def is_inside(network: Network, networks: Iterable[Network]) -> bool:
-    """Whether a network lies wholly in one of several."""
-    return any(contains(outer, network) for outer in networks)
 
 
 def exceeded(state: AccountState, login: Login, rules: Rules, found: Excess, *, now_ms: int, world: World) -> Outputs:
@@ -141,8 +136,9 @@ def _block(state: AccountState, incident: Incident, record: dict[str, Any], from
     until_ms = incident.blocked_until_ms
     assert until_ms is not None
     familiar = activity.familiar_networks(state, incident.policy["familiar_days"], incident.opened_ms)
-    state.block = Block(derived_id("block", incident.id), from_ms, until_ms, incident.id, familiar)
-    return block_record(state.block, record["account"], "blocked", until_ms, record["summary"], ACTOR)
+    block = Block(derived_id("block", incident.id), from_ms, until_ms, incident.id, familiar)
+    state.put_block(block)
+    return block_record(block, record["account"], "blocked", until_ms, record["summary"], ACTOR)
 
 
 def block_record(block: Block, account: str, status: str, until_ms: int, reason: str, actor: str) -> dict[str, Any]:

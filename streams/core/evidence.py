@@ -96,7 +96,7 @@ def _order(network: Network) -> tuple[bool, int, int]:
 
 
 def _network_record(kept: Kept, world: "World") -> dict[str, Any]:
-    place = world.place(format_address(kept.network.number))
+    place = world.place(format_address(kept.address))
     return {
         "network": str(kept.network),
         "country": kept.country,

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.core.addresses import Network
+from streams.core.addresses import Network, contains
 from streams.core.refusal import Refused
 
 VERSION = 1
@@ -35,7 +35,10 @@ ENTRY = struct.Struct("<B2s6sIHqIqIB16s")
 
 HAS_TAIL = 1
 BUSY = 2
-"""Something is open (episode, incident's block, several runs): every login is judged in full."""
+"""
+Every login is judged in full: an episode or an incident's block is open, a network has several runs, or a login dated ahead
+of its `now` is kept, beside which even an in-order login of a present network can raise the count.
+"""
 
 SERVICES = ("imap", "pop3", "smtp", "http", "sieve", "other")
 """Stored by position: only ever append."""
@@ -113,6 +116,10 @@ class Block:
         """Whether it is in force, or will be from `from_ms` on."""
         return self.lifted_ms is None and now_ms <= self.until_ms
 
+    def leaves_open(self, address: int) -> bool:
+        """Whether an address lies in a network that stays open."""
+        return any(contains(network, Network(address, 128)) for network in self.except_networks)
+
     def covers(self, time_ms: int) -> bool:
         """Whether a login of that time was made during it."""
         return self.from_ms <= time_ms <= self.end_ms
@@ -150,12 +157,19 @@ class AccountState:
         """Logins up to this time do not count: the last reset or unblock, or the end of the last block."""
         return self.cutoff_ms if self.block is None else max(self.cutoff_ms, self.block.end_ms)
 
+    def put_block(self, block: Block) -> None:
+        """A new block takes the place of the last one. One that had ended by then stays a cut-off; a running one does not."""
+        if self.block is not None and self.block.end_ms <= block.from_ms:
+            self.cutoff_ms = max(self.cutoff_ms, self.block.end_ms)
+        self.block = block
+
 
 def pack(state: AccountState) -> bytes:
     """The packed form."""
     kept = [state.networks[network] for network in sorted(state.networks, key=_order)]
     tail = _tail(state, kept)
-    busy = state.episode is not None or state.blocked_incident is not None or "r" in tail
+    ahead = any(item.last_ms > state.newest_ms for item in kept)
+    busy = state.episode is not None or state.blocked_incident is not None or "r" in tail or ahead
     flags = (HAS_TAIL if tail else 0) | (BUSY if busy else 0)
     header = HEADER.pack(
         VERSION,

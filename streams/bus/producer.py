@@ -1,0 +1,217 @@
+"""
+The producer of every process: idempotent, acknowledged by all copies, partitioned like Java.
+
+Decision: nobody can ignore a lost record. A failed delivery is remembered, and every later `send`, `poll` and `flush`
+raises DeliveryError; only with `policy="report"`, and only where `on_delivery` takes the error, is it the caller's to
+count (a door that buffers while Kafka is away). Polling is the caller's job: a thread that polls beside the worker nearly
+halves its rate, so `start_polling` is for processes that send little.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any, Literal
+
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from streams.bus.clients import client_config, new_producer, reason
+from streams.errors import DeliveryError
+from streams.settings import Settings
+
+OnDelivery = Callable[[DeliveryError | None], None]
+Headers = Sequence[tuple[str, bytes]]
+
+QUEUE_WAIT_S = 0.05
+POLL_S = 0.1
+
+
+class Producer:
+    """
+    Sends records to Kafka and remembers every one that was lost.
+
+    `delivery_timeout_ms` bounds how long a record is retried; a broker may be away for less than that without harm.
+    At most `queue_records` wait in memory: a `strict` producer then waits up to the delivery timeout, a `report` one
+    refuses at once. `on_fatal` is told the first remembered error, in the thread that polls.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        policy: Literal["strict", "report"] = "strict",
+        on_fatal: Callable[[DeliveryError], None] | None = None,
+        delivery_timeout_ms: int = 120_000,
+        queue_records: int = 100_000,
+        linger_ms: float = 5,
+    ) -> None:
+        self.failure: DeliveryError | None = None
+        self.last_error: str | None = None
+        """Why the brokers cannot be reached; None as soon as something is acknowledged again."""
+        self._strict = policy == "strict"
+        self._on_fatal = on_fatal
+        self._queue_wait_s = delivery_timeout_ms / 1000 if self._strict else 0.0
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._client = new_producer(
+            {
+                **client_config(settings),
+                "acks": "all",
+                "enable.idempotence": True,
+                "partitioner": "murmur2_random",  # librdkafka's default is CRC32: one account on two workers
+                "delivery.timeout.ms": delivery_timeout_ms,
+                "linger.ms": linger_ms,
+                "queue.buffering.max.messages": queue_records,
+                "queue.buffering.max.kbytes": 262_144,
+                "error_cb": self._on_error,
+            }
+        )
+        self._produce = self._client.produce
+
+    def __len__(self) -> int:
+        """Records not yet acknowledged."""
+        return len(self._client)
+
+    def send(
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        key: str | bytes | None,
+        timestamp_ms: int = 0,
+        headers: Headers | None = None,
+        partition: int | None = None,
+        on_delivery: OnDelivery | None = None,
+    ) -> None:
+        """
+        Queue one record; it is on its way, not yet delivered.
+
+        `timestamp_ms` 0 is now; `partition` None is decided by the key. Raises DeliveryError when an earlier record was
+        lost, or when this one cannot even be queued.
+        """
+        if self.failure is not None:
+            raise self.failure
+        callback = self._delivered if on_delivery is None else self._reporting(on_delivery)
+        arguments: dict[str, Any] = {"key": key, "timestamp": timestamp_ms, "on_delivery": callback}
+        if headers:
+            arguments["headers"] = list(headers)
+        if partition is not None:
+            arguments["partition"] = partition
+        try:
+            self._produce(topic, value, **arguments)
+        except BufferError:
+            self._send_when_room(topic, value, arguments, on_delivery)
+        except KafkaException as error:
+            self._refused(topic, reason(error), on_delivery)
+
+    def poll(self, timeout_s: float = 0) -> int:
+        """Serve delivery reports; returns how many. Raises DeliveryError when a record was lost."""
+        served = self._client.poll(timeout_s)
+        self._raise()
+        return served
+
+    def flush(self, timeout_s: float) -> None:
+        """
+        Wait until everything sent is acknowledged.
+
+        Raises DeliveryError when a record was lost, or when some are not acknowledged in time (they stay queued).
+        """
+        left = self._client.flush(timeout_s)
+        self._raise()
+        if left:
+            why = f": {self.last_error}" if self.last_error else ""
+            raise DeliveryError(
+                f"Kafka did not acknowledge {left} records within {timeout_s:g} s{why}."
+                " Check that the brokers are up and have enough in-sync replicas"
+            )
+
+    def start_polling(self) -> None:
+        """Serve delivery reports in a thread of their own until `close`; callbacks run in that thread."""
+        self._thread = threading.Thread(target=self._poll_until_stopped, name="kafka-producer-poll", daemon=True)
+        self._thread.start()
+
+    async def poll_forever(self, interval_s: float = 0.02) -> None:
+        """Serve delivery reports on the running event loop until cancelled. Raises DeliveryError as `poll` does."""
+        while True:
+            self.poll(0)
+            await asyncio.sleep(interval_s)
+
+    def close(self, timeout_s: float = 10) -> None:
+        """Flush, then let go. Raises as `flush` does."""
+        try:
+            self.flush(timeout_s)
+        finally:
+            self._stop.set()
+            if self._thread is not None:
+                self._thread.join()
+
+    def _poll_until_stopped(self) -> None:
+        while not self._stop.is_set():
+            self._client.poll(POLL_S)
+
+    def _send_when_room(
+        self, topic: str, value: bytes | None, arguments: dict[str, Any], on_delivery: OnDelivery | None
+    ) -> None:
+        deadline = monotonic() + self._queue_wait_s
+        while monotonic() < deadline:
+            self.poll(QUEUE_WAIT_S)
+            try:
+                self._produce(topic, value, **arguments)
+            except BufferError:
+                continue
+            except KafkaException as error:
+                self._refused(topic, reason(error), on_delivery)
+            return
+        self._refused(topic, "the local queue is full: Kafka takes records too slowly", on_delivery)
+
+    def _refused(self, topic: str, why: str, on_delivery: OnDelivery | None) -> None:
+        """A record that could not even be queued."""
+        self._lost(_delivery_error(topic, why), on_delivery)
+        self._raise()
+
+    def _reporting(self, on_delivery: OnDelivery) -> Callable[[KafkaError | None, Message], None]:
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            if error is None:
+                self.last_error = None
+                on_delivery(None)
+            else:
+                self._lost(_delivery_error(message.topic() or "", error.str()), on_delivery)
+
+        return delivered
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self.last_error = None
+        else:
+            self._lost(_delivery_error(message.topic() or "", error.str()), None)
+
+    def _lost(self, error: DeliveryError, on_delivery: OnDelivery | None) -> None:
+        """Remember a lost record unless the caller takes it."""
+        if on_delivery is None or self._strict:
+            self._remember(error)
+        if on_delivery is not None:
+            on_delivery(error)
+
+    def _remember(self, error: DeliveryError) -> None:
+        if self.failure is not None:
+            return
+        self.failure = error
+        if self._on_fatal is not None:
+            self._on_fatal(error)
+
+    def _on_error(self, error: KafkaError) -> None:
+        self.last_error = error.str()
+        if error.fatal():
+            # an idempotent producer sends nothing after this, whatever the policy
+            self._remember(_delivery_error("any topic", error.str()))
+
+    def _raise(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
+def _delivery_error(topic: str, why: str) -> DeliveryError:
+    return DeliveryError(
+        f"a record for {topic} was not delivered: {why}."
+        " Check that the topic exists (loginwatch topics check) and that the brokers are up"
+    )

@@ -1,0 +1,191 @@
+"""
+`loginwatch check`: is everything reachable and configured, and if not, what is to be done?
+
+Decision: every question is asked, also after one has failed, and none changes anything. What is merely worth knowing (no
+geo database, no policy yet) is a remark and does not make the answer "no".
+"""
+
+# ruff: noqa: PLC0415 - each question imports what it needs
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from streams.cli import session
+from streams.cli.session import Session
+from streams.core.refusal import Refused
+from streams.errors import LoginwatchError
+
+if TYPE_CHECKING:
+    from streams.settings import Settings
+
+BROKER_WAIT_S = 5.0
+Process = Literal["worker", "gateway", "mailer"]
+EVERY: tuple[Process, ...] = ("worker", "gateway", "mailer")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer to one question: `ok`, a `remark`, or what is `wrong`; a sentence with what to do."""
+
+    subject: str
+    state: Literal["ok", "remark", "wrong"]
+    sentence: str
+
+
+def register(root: typer.Typer) -> None:
+    """Add the command."""
+    root.command("check", rich_help_panel="Set-up")(check)
+
+
+def check(
+    context: typer.Context,
+    processes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[worker|gateway|mailer]...", help="Only what these need. Default: all."),
+    ] = None,
+) -> None:
+    """Check settings, Kafka, topics, geo databases, registry, gateway and mail server. Ends with code 1 if one is wrong."""
+    run = session.of(context)
+    if unknown := [name for name in processes or [] if name not in EVERY]:
+        raise typer.BadParameter(f"{unknown[0]!r} is no process: choose from {', '.join(EVERY)}")
+    findings = list(examine(run, processes or list(EVERY)))
+    rows = [(finding.subject, finding.state, finding.sentence) for finding in findings]
+    run.out.table(("What", "Is", "Because"), rows, [asdict(finding) for finding in findings], "")
+    if any(finding.state == "wrong" for finding in findings):
+        raise typer.Exit(1)
+
+
+def examine(run: Session, processes: list[str]) -> Iterator[Finding]:
+    """All findings, in the order in which they are best mended."""
+    settings = run.settings
+    yield Finding("settings", "ok", "can be read; `loginwatch settings` shows them")
+    reachable = _asked("kafka", lambda: _kafka(settings))
+    yield from reachable
+    if all(finding.state == "ok" for finding in reachable):
+        yield from _asked("topics", lambda: _topics(settings))
+        yield from _asked("policies", lambda: _policies(run))
+    yield from _asked("registry", lambda: _registry(run))
+    if "worker" in processes:
+        yield from _asked("geo", lambda: _geo(settings))
+    if "gateway" in processes:
+        yield from _asked("gateway", lambda: _gateway(settings))
+    if "mailer" in processes:
+        yield from _asked("mail", lambda: _mail(settings))
+
+
+def _asked(subject: str, question: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    """The findings of one question; an error that loginwatch knows is a finding too."""
+    findings: list[Finding] = []
+    try:
+        findings.extend(question())
+    except (LoginwatchError, Refused) as error:
+        findings.append(Finding(subject, "wrong", str(error)))
+    except TimeoutError:
+        findings.append(Finding(subject, "wrong", "no answer in time: is a broker down or overloaded?"))
+    return findings
+
+
+def _kafka(settings: "Settings") -> Iterator[Finding]:
+    from streams.bus.admin import wait_for_broker
+
+    brokers = wait_for_broker(settings, BROKER_WAIT_S)
+    yield Finding("kafka", "ok", f"{brokers} broker(s) at {settings.bootstrap_servers}")
+
+
+def _topics(settings: "Settings") -> Iterator[Finding]:
+    from streams.bus.admin import check_topics
+    from streams.topology import all_topics
+
+    problems = check_topics(settings)
+    for problem in problems:
+        yield Finding("topics", "wrong", problem)
+    if not problems:
+        yield Finding("topics", "ok", f"all {len(all_topics(settings))}, {settings.partitions} partitions by account")
+
+
+def _policies(run: Session) -> Iterator[Finding]:
+    tables = run.store.tables()
+    for refused in tables.refused:
+        yield Finding("policies", "wrong", f"not obeyed, write it anew: {refused}")
+    detecting = [scope for scope, policy in tables.book.policies.items() if policy.time_window]
+    if detecting:
+        yield Finding(
+            "policies", "ok", f"{len(tables.policies)} scope(s) set something, {len(detecting)} a time window"
+        )
+    else:
+        advice = "loginwatch policy set everyone --time-window 60 --allowed-ips 3"
+        yield Finding(
+            "policies", "remark", f"no scope sets a time window, so nothing is detected: for instance `{advice}`"
+        )
+
+
+def _registry(run: Session) -> Iterator[Finding]:
+    url = run.settings.schema_registry_url
+    if not url:
+        yield Finding("registry", "ok", "not used (schema_registry_url is empty)")
+        return
+    run.store.codec.encode("Domain", {"domain": "example.org", "group": "check"})  # asks for the schema's id
+    yield Finding("registry", "ok", f"answers at {url}")
+
+
+def _geo(settings: "Settings") -> Iterator[Finding]:
+    from streams.geo import open_places
+
+    if not settings.geo_databases:
+        yield Finding(
+            "geo",
+            "remark",
+            "no database, so countries are not counted: set geo_databases to an MMDB file with countries",
+        )
+        return
+    places = open_places(settings)
+    try:
+        yield Finding("geo", "ok", f"{', '.join(settings.geo_databases)} can be read")
+    finally:
+        places.close()
+
+
+def _gateway(settings: "Settings") -> Iterator[Finding]:
+    if settings.gateway_allow_anonymous:
+        yield Finding(
+            "gateway",
+            "remark",
+            f"serves without a secret at {settings.gateway_listen}: nobody else may reach that address",
+        )
+    elif not settings.gateway_api_key.get_secret_value():
+        yield Finding(
+            "gateway",
+            "wrong",
+            "has no secret: set gateway_api_key, best as a file in the secrets directory, and the same"
+            " in Dovecot's auth_policy_server_api_header",
+        )
+    else:
+        yield Finding("gateway", "ok", f"has a secret, listens at {settings.gateway_listen}")
+
+
+def _mail(settings: "Settings") -> Iterator[Finding]:
+    import asyncio
+
+    from streams.connectors.mail_delivery import Outcome, SmtpServer
+
+    if not settings.mail_from:
+        yield Finding("mail", "wrong", "no sender: set mail_from, for instance loginwatch@example.org")
+
+    async def probe() -> str | None:
+        server = SmtpServer(settings)
+        try:
+            delivery = await server.probe()
+        finally:
+            await server.close()
+        return None if delivery.outcome is Outcome.SENT else delivery.reply
+
+    where = f"{settings.smtp_host} port {settings.smtp_port}"
+    trouble = asyncio.run(probe())
+    if trouble is None:
+        yield Finding("mail", "ok", f"{where} takes mails (smtp_tls {settings.smtp_tls})")
+    else:
+        advice = "check smtp_host, smtp_port, smtp_tls, smtp_username and smtp_password"
+        yield Finding("mail", "wrong", f"{where} takes no mails: {trouble}; {advice}")

@@ -1,0 +1,183 @@
+"""
+`loginwatch replay` and `loginwatch export`: the stream as files, and files as the stream.
+
+A line of a file is `{"topic": ..., "timestamp": ..., "key": ..., "value": {...}}`; export adds `partition` and `offset`,
+which a replay passes over. So an operator exports what happened and replays it, with other policies if he likes.
+"""
+
+# ruff: noqa: PLC0415 - JSON, Avro and Kafka are slow to import, and not needed for --help
+
+import base64
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any, Protocol
+
+import typer
+
+from streams.cli import session
+from streams.cli.moments import ago, now_ms
+from streams.errors import UsageError
+
+if TYPE_CHECKING:
+    from streams.bus.record import Record
+    from streams.cli.store import Store
+
+STDIN = "-"
+ADVANCE_EVERY = 1000
+"""Records or lines between two looks at the progress bar."""
+
+
+def register(root: typer.Typer) -> None:
+    """Add the commands."""
+    root.command("replay", rich_help_panel="Files")(replay)
+    root.command("export", rich_help_panel="Files")(export)
+
+
+def replay(
+    context: typer.Context,
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="JSON lines of the input topics; - is standard input.")
+    ],
+    geo: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE.mmdb", help="Geo database; can be repeated. Default: the settings'."),
+    ] = None,
+) -> None:
+    """Write what the worker would write for these records. Needs no broker."""
+    from streams.geo import open_places
+    from streams.replay.replay import replay_lines
+
+    run = session.of(context)
+    settings = run.settings.model_copy(update={"geo_databases": tuple(geo)}) if geo else run.settings
+    places = open_places(settings)
+    with ExitStack() as opened, _progress("Replaying", _total_bytes(files)) as progress:
+        lines = _lines([_open(name, opened) for name in files], progress)
+        _write(replay_lines(lines, settings, places))
+
+
+def export(
+    context: typer.Context,
+    topics: Annotated[
+        list[str], typer.Argument(metavar="TOPIC...", help="For instance: logins policies safe-networks domains.")
+    ],
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", metavar="WHEN", help="A duration (24h) or a date, UTC. Tables are always whole."),
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="WHEN", help="Up to this time, exclusive.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many records, the oldest.")] = None,
+) -> None:
+    """
+    Write records of topics as JSON lines, in the order of time: what `replay` reads.
+
+    The tables (policies, safe-networks, domains) are in force whatever their age: they are written from their beginning.
+    """
+    from streams.topology import BY_NAME
+
+    run = session.of(context)
+    if unknown := [topic for topic in topics if topic not in BY_NAME]:
+        raise UsageError(f"there is no topic {unknown[0]!r} to export; the topics are {', '.join(BY_NAME)}")
+    now = now_ms()
+    history = run.store.history(
+        *dict.fromkeys(topics), since_ms=ago("--from", from_, now), until_ms=ago("--until", until, now)
+    )
+    total = history.total if limit is None else min(limit, history.total)
+    with _progress("Exporting", total) as progress:
+        _write(_exported(run.store, history, limit, progress))
+    if run.store.unreadable:
+        run.out.note(
+            f"{run.store.unreadable} record(s) cannot be read; the values are base64 text, which a replay refuses."
+        )
+
+
+def line_of(store: "Store", record: "Record") -> bytes:
+    """One record in the form of a replay. What cannot be read has its bytes as base64 text for a value."""
+    import orjson
+
+    from streams.records.json_form import to_json
+    from streams.topology import BY_NAME
+
+    row = store.decode(record)
+    value: Any = None
+    if row is not None:
+        value = to_json(BY_NAME[record.topic].record, row)
+    elif record.value is not None:
+        value = base64.b64encode(record.value).decode()
+    line = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp": record.timestamp_ms,
+        "key": None if record.key is None else record.key.decode(errors="replace"),
+        "value": value,
+    }
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+class _Progress(Protocol):
+    """How far a long command is."""
+
+    def __call__(self, amount: int) -> None:
+        """Note that so much more is done."""
+
+
+def _exported(store: "Store", records: Iterable["Record"], limit: int | None, progress: _Progress) -> Iterator[bytes]:
+    number = 0
+    for number, record in enumerate(records, 1):
+        yield line_of(store, record)
+        if number % ADVANCE_EVERY == 0:
+            progress(ADVANCE_EVERY)
+        if number == limit:
+            break
+    progress(number % ADVANCE_EVERY)
+
+
+def _lines(files: list[IO[bytes]], progress: _Progress) -> Iterator[bytes]:
+    done = 0
+    for file in files:
+        for number, line in enumerate(file):
+            done += len(line)
+            if number % ADVANCE_EVERY == 0:
+                progress(done)
+                done = 0
+            yield line
+    progress(done)
+
+
+def _open(name: str, opened: ExitStack) -> IO[bytes]:
+    if name == STDIN:
+        return sys.stdin.buffer
+    try:
+        return opened.enter_context(Path(name).open("rb"))
+    except OSError as error:
+        raise UsageError(f"cannot read {name}: {error.strerror}") from error
+
+
+def _total_bytes(files: list[str]) -> int | None:
+    """How much there is to read; None if that cannot be known."""
+    paths = [Path(name) for name in files]
+    return sum(path.stat().st_size for path in paths) if all(path.is_file() for path in paths) else None
+
+
+def _write(lines: Iterable[bytes]) -> None:
+    out = sys.stdout.buffer
+    for line in lines:
+        out.write(line)
+    out.flush()
+
+
+@contextmanager
+def _progress(title: str, total: int | None) -> Iterator[_Progress]:
+    """A progress bar on standard error, if that is a terminal and standard output does not scroll over it."""
+    if not sys.stderr.isatty() or sys.stdout.isatty():
+        yield lambda amount: None  # noqa: ARG005 - nobody looks
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda amount: bar.advance(task, amount)

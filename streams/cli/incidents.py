@@ -1,0 +1,146 @@
+"""`loginwatch incidents`: what was found, with the evidence."""
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any
+
+import typer
+
+from streams.cli import policies, session
+from streams.cli.accounts import place
+from streams.cli.moments import ago, now_ms
+from streams.cli.output import iso
+from streams.cli.session import Session
+from streams.core.accounts import canonical_account
+from streams.errors import NotFoundError
+
+TOPIC = "incidents"
+COLUMNS = ("Id", "Opened", "Account", "Summary", "Networks", "Blocked until", "Revision")
+AccountOption = Annotated[str | None, typer.Option(metavar="ACCOUNT", help="Only those of this account.")]
+Incident = dict[str, Any]
+
+
+def register(root: typer.Typer) -> None:
+    """Add the family."""
+    family = typer.Typer(no_args_is_help=True, help="Incidents: accounts that exceeded their policy, and why.")
+    for name, command in (("list", list_), ("show", show), ("follow", follow)):
+        family.command(name)(command)
+    root.add_typer(family, name="incidents", rich_help_panel="Accounts and incidents")
+
+
+def list_(
+    context: typer.Context,
+    account: AccountOption = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Revised since: a duration (24h, 7d) or a date, UTC.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 50,
+) -> None:
+    """List incidents, newest first, each in its last revision."""
+    run = session.of(context)
+    since_ms = ago("--since", since, now_ms())
+    found = latest(run.store.rows(TOPIC, since_ms=since_ms, account=_canonical(run, account)))
+    newest = sorted(found, key=lambda incident: (-incident["opened"], incident["id"]))[:limit]
+    run.out.table(COLUMNS, [_row(incident) for incident in newest], newest, "No incidents.")
+
+
+def show(context: typer.Context, id_: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Show one incident with all its evidence."""
+    run = session.of(context)
+    found = [incident for incident in latest(run.store.rows(TOPIC)) if incident["id"] == id_.strip().lower()]
+    if not found:
+        raise NotFoundError(
+            f"there is no incident {id_} (incidents are kept for 90 days); see `loginwatch incidents list`"
+        )
+    incident = found[0]
+    run.out.facts(_facts(incident), incident)
+    if not run.out.json:
+        _show_networks(run, incident)
+        policies.table(run, incident["policy"], incident)
+
+
+def follow(context: typer.Context, account: AccountOption = None) -> None:
+    """Print every new revision of an incident as it comes, until Ctrl-C."""
+    run = session.of(context)
+    name = _canonical(run, account)
+    with run.store.tail(TOPIC) as tail:
+        run.out.note("Waiting for incidents; Ctrl-C ends.")
+        while True:
+            for record in tail.read():
+                incident = run.store.decode(record)
+                if incident is not None and name in (None, incident["account"]):
+                    run.out.line(line(incident), incident)
+
+
+def latest(revisions: Iterable[Incident]) -> list[Incident]:
+    """Of every incident its highest revision."""
+    found: dict[str, Incident] = {}
+    for incident in revisions:
+        known = found.get(incident["id"])
+        if known is None or incident["revision"] >= known["revision"]:
+            found[incident["id"]] = incident
+    return list(found.values())
+
+
+def line(incident: Incident) -> str:
+    """One revision on one line."""
+    until = incident["blocked_until"]
+    consequence = f", blocked until {iso(until)}" if until is not None else ""
+    observed = ", observed only" if incident["mode"] == "observe" else ""
+    head = f"{iso(incident['revised'])} {incident['id']}/{incident['revision']} {incident['account']}"
+    return f"{head}: {incident['summary']}{consequence}{observed}"
+
+
+def _canonical(run: Session, account: str | None) -> str | None:
+    return None if account is None else canonical_account(account, run.settings.default_domain)
+
+
+def _row(incident: Incident) -> tuple[Any, ...]:
+    return (
+        incident["id"],
+        iso(incident["opened"]),
+        incident["account"],
+        incident["summary"],
+        incident["networks_ever"],
+        "(observed only)" if incident["mode"] == "observe" else iso(incident["blocked_until"]) or "not blocked",
+        incident["revision"],
+    )
+
+
+def _facts(incident: Incident) -> Iterator[tuple[str, Any]]:
+    yield "incident", incident["id"]
+    yield "revision", f"{incident['revision']}, of {iso(incident['revised'])}"
+    yield "account", incident["account"]
+    yield "opened", iso(incident["opened"])
+    yield "rule", f"{incident['rule']}: {incident['count']} > {incident['limit']} in {incident['window']} minutes"
+    yield "summary", incident["summary"]
+    yield "mode", incident["mode"]
+    yield "blocked until", iso(incident["blocked_until"]) or "not blocked"
+    yield "messages in 24 hours", incident["messages_24h"]
+    yield "networks ever", incident["networks_ever"]
+    yield "countries", ", ".join(f"{row['country'] or 'unknown'} {row['logins']}" for row in incident["countries"])
+    yield "logins from ignored countries", incident["ignored_logins"]
+
+
+def _show_networks(run: Session, incident: Incident) -> None:
+    columns = ("Network", "Last address", "Place", "Owner", "First login", "Last login", "Service", "Logins", "Days")
+    rows = [
+        (
+            network["network"],
+            network["address"],
+            place(network),
+            network["owner"],
+            iso(network["first"]),
+            iso(network["last"]),
+            network["service"],
+            network["logins"],
+            network["days"],
+        )
+        for network in incident["networks"]
+    ]
+    run.out.table(columns, rows, [], "No networks.")
+    left_out = [
+        (row["network"], place(row), row["logins"], row["safe_network"], row["scope"], row["description"])
+        for row in incident["left_out"]
+    ]
+    if left_out:
+        run.out.table(("Left out", "Place", "Logins", "Safe network", "Scope", "Why"), left_out, [], "")

@@ -1,0 +1,66 @@
+"""`loginwatch worker`, `gateway`, `mailer`, `demo`: one subcommand per process. Each runs until SIGTERM or Ctrl-C."""
+
+# ruff: noqa: PLC0415 - Faust, aiohttp and the rest are slow to import, and each process needs only its own
+
+from typing import Annotated
+
+import typer
+
+from streams.cli import session
+from streams.cli.session import Session
+
+PANEL = "Processes"
+
+
+def register(root: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (worker, gateway, mailer, demo):
+        root.command(command.__name__, rich_help_panel=PANEL)(command)
+
+
+def worker(context: typer.Context) -> None:
+    """Judge logins: run as many as there are cores, up to one per partition."""
+    run = _process(context)
+    from streams.worker.main import serve
+
+    raise typer.Exit(serve(run.settings))
+
+
+def gateway(context: typer.Context) -> None:
+    """Answer Dovecot's auth policy requests and take its reports."""
+    run = _process(context)
+    from streams.connectors.gateway import serve
+
+    raise typer.Exit(serve(run.settings))
+
+
+def mailer(context: typer.Context) -> None:
+    """Send notifications as mails."""
+    run = _process(context)
+    from streams.connectors.mailer import serve
+
+    raise typer.Exit(serve(run.settings))
+
+
+def demo(
+    context: typer.Context,
+    for_: Annotated[
+        float | None, typer.Option("--for", metavar="SECONDS", min=1, help="End after this time instead of at Ctrl-C.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed, the same people and thieves.")] = 1,
+    accounts: Annotated[int, typer.Option(min=10, max=10_000, help="How many people.")] = 60,
+) -> None:
+    """Run all of it in this terminal, with simulated people and thieves; needs nothing else."""
+    run = _process(context)
+    from streams.demo import run_demo
+
+    raise typer.Exit(run_demo(run.settings, seconds=for_, seed=seed, accounts=accounts))
+
+
+def _process(context: typer.Context) -> Session:
+    """The session of a long-running process, with its logs set up. Raises ConfigurationError."""
+    from streams.cli.logs import configure_logging
+
+    run = session.of(context)
+    configure_logging(run.settings)
+    return run

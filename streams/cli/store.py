@@ -1,0 +1,134 @@
+"""
+Records as the commands read and write them: topics on one side, dicts on the other.
+
+Decision: topics go by their names here, so that commands need not import the topology before they run. A write is finished when Kafka has acknowledged it, so that a command which says "done" means it. Records that
+cannot be read are counted in `unreadable` and left out; their reasons are in `dead-letters`, written by the worker.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from streams.bus.producer import Producer
+from streams.bus.record import Record
+from streams.bus.tail import Tail
+from streams.cli.reading import History, Span
+from streams.core.book import RuleBook
+from streams.core.refusal import Refused
+from streams.engine.engine import Engine
+from streams.errors import TopicError
+from streams.geo import NoPlaces
+from streams.records.codec import Codec
+from streams.records.registry import from_settings
+from streams.settings import Settings
+from streams.topology import BY_NAME, DOMAINS, POLICIES, SAFE_NETWORKS, TABLES, all_topics
+
+ACKNOWLEDGED_WITHIN_S = 10
+REGISTRY_PATIENCE_S = 2
+USABLE_WITHIN_S = 20
+Row = dict[str, Any]
+
+
+@dataclass
+class Tables:
+    """The small tables as they are now: every record by its key, and the rules that follow from them."""
+
+    book: RuleBook
+    policies: dict[str, Row] = field(default_factory=dict)
+    safe_networks: dict[str, Row] = field(default_factory=dict)
+    domains: dict[str, Row] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+    """What is on the topics and not obeyed by any process, a sentence each."""
+
+    def keep(self, topic: str, key: str, row: Row | None) -> None:
+        """Remember a record that is obeyed; None = nothing is set under its key any more."""
+        rows = {POLICIES.name: self.policies, SAFE_NETWORKS.name: self.safe_networks, DOMAINS.name: self.domains}[topic]
+        if row is None:
+            rows.pop(key, None)
+        else:
+            rows[key] = row
+
+
+class Store:
+    """Kafka for one command. Connects when first asked."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.unreadable = 0
+
+    @cached_property
+    def codec(self) -> Codec:
+        """Bytes to records and back, with the registry if one is set."""
+        return Codec(from_settings(self.settings, patience_s=REGISTRY_PATIENCE_S))
+
+    @cached_property
+    def _producer(self) -> Producer:
+        return Producer(self.settings, delivery_timeout_ms=ACKNOWLEDGED_WITHIN_S * 1000, linger_ms=0)
+
+    def history(
+        self, *topics: str, since_ms: int | None = None, until_ms: int | None = None, account: str | None = None
+    ) -> History:
+        """
+        What is on these topics. `account` reads only its partition. Tables are in force whatever their age, so of them
+        everything before `until_ms` is read. Raises BrokerUnavailableError or TopicError.
+        """
+        spans = {name: Span(None if BY_NAME[name] in TABLES else since_ms, until_ms) for name in topics}
+        return History(self.settings, spans, key=account)
+
+    def wait_until_usable(self) -> None:
+        """Wait until every topic can be read: Kafka says that a topic is made before its brokers know of it."""
+        spans = {topic.name: Span() for topic in all_topics(self.settings)}
+        retrying = Retrying(
+            retry=retry_if_exception_type(TopicError),
+            stop=stop_after_delay(USABLE_WITHIN_S),
+            wait=wait_fixed(0.2),
+            reraise=True,
+        )
+        retrying(lambda: History(self.settings, spans).close())
+
+    def tail(self, topic: str) -> Tail:
+        """What comes onto a topic from now on; nothing is missed once this has returned."""
+        return Tail(self.settings, [BY_NAME[topic]], start="end")
+
+    def decode(self, record: Record) -> Row | None:
+        """The record's value; None for a tombstone and for what cannot be read (counted)."""
+        if record.value is None:
+            return None
+        try:
+            return self.codec.decode(BY_NAME[record.topic].record, record.value)
+        except Refused:
+            self.unreadable += 1
+            return None
+
+    def rows(self, topic: str, *, since_ms: int | None = None, account: str | None = None) -> Iterator[Row]:
+        """The readable records of a topic, oldest first, of one account if it is named."""
+        for record in self.history(topic, since_ms=since_ms, account=account):
+            row = self.decode(record)
+            if row is not None and account in (None, row.get("account")):
+                yield row
+
+    def tables(self) -> Tables:
+        """Policies, safe networks and domains as they are now, taken in by the code that the worker takes them in with."""
+        engine = Engine(codec=self.codec, places=NoPlaces(), lateness_ms=0, default_domain=self.settings.default_domain)
+        tables = Tables(engine.book)
+        for record in self.history(*(topic.name for topic in TABLES)):
+            key = (record.key or b"").decode(errors="replace")
+            try:
+                engine.apply_table(record.topic, record.key, record.value)
+            except Refused as refusal:
+                tables.refused.append(f"{record.topic} {key!r}: {refusal}")
+            else:
+                tables.keep(record.topic, key, self.decode(record))
+        return tables
+
+    def write(self, topic: str, key: str, value: Row | None) -> None:
+        """Write one record (None = tombstone) and wait for Kafka. Raises DeliveryError, or Refused for a bad value."""
+        self.write_raw(topic, key, None if value is None else self.codec.encode(BY_NAME[topic].record, value))
+
+    def write_raw(self, topic: str, key: str | bytes | None, raw: bytes | None) -> None:
+        """Write bytes as they are and wait for Kafka. Raises DeliveryError."""
+        self._producer.send(topic, raw, key=key)
+        self._producer.flush(ACKNOWLEDGED_WITHIN_S + 1)

@@ -1,0 +1,307 @@
+"""
+The gateway: Dovecot's auth policy server. It answers `allow` from memory and turns `report` into logins.
+
+Settings: `gateway_*`. In Dovecot: `auth_policy_server_url = http://127.0.0.1:9102/` and
+`auth_policy_server_api_header = X-API-Key:SECRET`. Wire: POST with a flat JSON object (Dovecot 2.3 and 2.4, weakforced);
+every login asks `allow` twice, alike, and then reports.
+
+Decision: whatever is asked, `allow` is answered 200 in the exact form (`auth_policy.py`), and what was let pass unjudged
+is counted by reason, since Dovecot would let it pass in silence. Reports that cannot be used are dead letters unless they
+failed, in the form of a Login, so that they can be mended and sent again.
+"""
+
+import asyncio
+import json
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+
+import orjson
+import structlog
+import uvloop
+
+from streams.bus.view import Record, TableView
+from streams.connectors.auth_policy import PASS, answer, login_record, parse_request, usable
+from streams.connectors.blocks_view import Answer, BlocksView
+from streams.connectors.http_door import DoorOptions, HttpDoor
+from streams.connectors.report_sender import ReportSender
+from streams.core.accounts import canonical_account
+from streams.core.refusal import Refused
+from streams.errors import ConfigurationError
+from streams.metrics import (
+    BLOCKS_HELD,
+    BLOCKS_UNREADABLE,
+    DOOR_ANSWERS,
+    DOOR_CONNECTIONS,
+    DOOR_REFUSED,
+    DOOR_SECONDS,
+    KAFKA_UP,
+    REPORTS_BUFFERED,
+    VIEW_LAG,
+    VIEW_READY,
+    Metrics,
+)
+from streams.records import registry
+from streams.records.codec import Codec
+from streams.settings import Settings
+from streams.topology import BLOCKS
+
+LOG = structlog.get_logger(__name__)
+
+NOT_A_SERVICE = "doveadm"
+"""`doveadm auth test` asks and reports like a login, but is none."""
+TICK_S = 0.05
+"""How often acknowledgements are taken and the state is looked at."""
+ID_BYTES = 12
+REGISTRY_PATIENCE_S = 2.0
+"""At start a schema registry is waited for no longer: a door that is not there is worse than its bytes' form."""
+KEY_AND_VALUE = attrgetter("key", "value")
+
+
+class Gateway:
+    """
+    One gateway: its listener, its view of `blocks`, its way to Kafka.
+
+    Raises ConfigurationError when it may not or cannot start so. `run` serves until `request_stop` or a signal.
+    """
+
+    def __init__(self, settings: Settings, *, codec: Codec | None = None) -> None:
+        options = _door_options(settings)
+        self.metrics = Metrics("gateway")
+        self._settings = settings
+        codec = codec or Codec(registry.from_settings(settings, patience_s=REGISTRY_PATIENCE_S))
+        self._blocks = BlocksView(codec, _now_ms, self._count_by(BLOCKS_UNREADABLE, "reason"))
+        self._view = TableView(settings, [BLOCKS], apply_batch=self._apply, name="blocks")
+        self._reports = ReportSender(settings, codec, self.metrics)
+        self._deny = answer(-1, settings.gateway_deny_message)
+        self._count_answer = self._count_by(DOOR_ANSWERS, "answer")
+        self._stop: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop_asked = False
+        self._door = HttpDoor(
+            options,
+            {name: self._timed(name, command) for name, command in (("allow", self.allow), ("report", self.report))},
+            {"/health/live": self._live_page, "/health/ready": self._ready_page, "/metrics": self._metrics_page},
+            self._count_by(DOOR_REFUSED, "reason"),
+        )
+        self._show_gauges()
+
+    @property
+    def port(self) -> int:
+        """The port listened on; 0 while it does not listen."""
+        return self._door.port
+
+    @property
+    def ready(self) -> bool:
+        """Whether answers are judged: all blocks are loaded, and no stop was asked for."""
+        return self._view.caught_up.is_set() and self._view.failure is None and not self._stop_asked
+
+    def allow(self, body: bytes, _peer: str) -> bytes:
+        """May this login go on? Changes nothing, so Dovecot's two questions get one answer."""
+        try:
+            question = parse_request(body)
+            account = canonical_account(question.login, self._settings.default_domain)
+        except Refused as refusal:
+            self._count_answer(f"open_{refusal.reason}")
+            return PASS
+        if not self._view.caught_up.is_set():
+            self._count_answer("open_not-ready")
+            return PASS
+        found = self._blocks.ask(account, question.remote, _now_ms())
+        if found is Answer.DENIED:
+            self._count_answer("denied")
+            return self._deny
+        self._count_answer("familiar" if found is Answer.FAMILIAR else "allowed")
+        return PASS
+
+    def report(self, body: bytes, peer: str) -> bytes:
+        """Pass on how a login went, stamped now: Dovecot sends no time, and does not repeat a report."""
+        now_ms = _now_ms()
+        try:
+            question = parse_request(body)
+        except Refused as refusal:
+            # nothing of the body is kept: without its form the password hash cannot be told from the rest
+            self._reports.refuse(orjson.dumps({"time": now_ms, "server": peer, "bytes": len(body)}), now_ms, refusal)
+            return PASS
+        if question.protocol == NOT_A_SERVICE:
+            self._reports.count("not_a_login")
+            return PASS
+        login = login_record(question, now_ms, peer, secrets.token_urlsafe(ID_BYTES))
+        try:
+            self._reports.send(usable(login, self._settings.default_domain))
+        except Refused as refusal:
+            if question.success is False:
+                self._reports.count("unusable_failure")
+            else:
+                self._reports.refuse(json.dumps(login).encode(), now_ms, refusal)
+        return PASS
+
+    async def run(self, ready: Callable[["Gateway"], None] | None = None) -> None:
+        """
+        Serve until stopped, then drain: no new connections, open requests answered, reports flushed.
+
+        `ready` is called once, when all blocks are loaded. Kafka may be away at start: then everybody is let pass, counted.
+        """
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._view.start()
+        try:
+            await self._door.start()
+            LOG.info("gateway listens", address=self._settings.gateway_listen, port=self.port)
+            await self._serve(ready)
+        finally:
+            self._loop = None
+            await self._drain()
+
+    def request_stop(self) -> None:
+        """Ask for the end of `run`, from any thread or a signal."""
+        self._stop_asked = True
+        if self._loop is not None and self._stop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    async def _serve(self, ready: Callable[["Gateway"], None] | None) -> None:
+        assert self._stop is not None
+        announced = without_kafka = False
+        while not self._stop_asked:
+            self._reports.poll()
+            self._blocks.forget_ended(_now_ms())
+            if not announced and self.ready:
+                announced = True
+                LOG.info("gateway ready", blocks=len(self._blocks))
+                if ready is not None:
+                    ready(self)
+            without_kafka = self._say_changes(without_kafka)
+            try:
+                await asyncio.wait_for(self._stop.wait(), TICK_S)
+            except TimeoutError:
+                continue
+
+    async def _drain(self) -> None:
+        self._stop_asked = True
+        deadline = time.monotonic() + self._settings.gateway_drain_timeout
+        await self._door.stop(self._settings.gateway_drain_timeout / 2)
+        self._blocks.close()
+        unsent, _ = await asyncio.gather(
+            asyncio.to_thread(self._reports.close, max(0.1, deadline - time.monotonic())),
+            asyncio.to_thread(self._view.stop),
+        )
+        LOG.info("gateway stopped", reports_unsent=unsent)
+
+    def _apply(self, records: list[Record]) -> None:
+        self._blocks.apply(map(KEY_AND_VALUE, records))
+
+    def _kafka_up(self) -> bool:
+        return self._view.last_error is None and self._reports.problem() is None
+
+    def _say_changes(self, without_kafka: bool) -> bool:
+        """One line of log when Kafka goes or comes back; whether it is away now."""
+        if self._kafka_up() is not without_kafka:
+            return without_kafka
+        if without_kafka:
+            LOG.warning("gateway has Kafka again")
+        else:
+            LOG.warning("gateway is without Kafka, answers from what it knows", reasons=self._troubles())
+        return not without_kafka
+
+    def _troubles(self) -> list[str]:
+        """What the operator should know although logins are answered: sentences."""
+        return [trouble for trouble in (self._view.problem(), self._reports.problem()) if trouble]
+
+    def _live_page(self) -> tuple[int, str, bytes]:
+        # a view that ended never comes back by itself; a broker that is away does
+        failure = self._view.failure
+        reasons = [] if failure is None else [f"the view of blocks ended: {failure}"]
+        return _health("live", not reasons, reasons)
+
+    def _ready_page(self) -> tuple[int, str, bytes]:
+        reasons = self._troubles() + (["the gateway is stopping"] if self._stop_asked else [])
+        return _health("ready", self.ready, reasons)
+
+    def _metrics_page(self) -> tuple[int, str, bytes]:
+        return 200, "text/plain; version=0.0.4; charset=utf-8", self.metrics.page()
+
+    def _show_gauges(self) -> None:
+        show = self.metrics.on_scrape
+        show(BLOCKS_HELD, lambda: len(self._blocks))
+        show(VIEW_LAG, self._view.lag)
+        show(VIEW_READY, self._view.caught_up.is_set)
+        show(KAFKA_UP, self._kafka_up)
+        show(REPORTS_BUFFERED, lambda: self._reports.waiting)
+        show(DOOR_CONNECTIONS, lambda: self._door.connections)
+
+    def _count_by(self, metric: Any, label: str) -> Callable[[str], None]:
+        made: dict[str, Any] = {}
+
+        def count(value: str) -> None:
+            if value not in made:
+                made[value] = self.metrics.of(metric, **{label: value})
+            made[value].inc()
+
+        return count
+
+    def _timed(self, name: str, command: Callable[[bytes, str], bytes]) -> Callable[[bytes, str], bytes]:
+        seconds, clock = self.metrics.of(DOOR_SECONDS, command=name), time.perf_counter
+        count_refused = self._count_by(DOOR_REFUSED, "reason")
+
+        def timed(body: bytes, peer: str) -> bytes:
+            start = clock()
+            try:
+                return command(body, peer)
+            except Exception:  # the outermost loop of a request: a fault of ours must not become a malformed answer
+                LOG.exception("a request could not be answered, the login passes", command=name)
+                count_refused("fault")
+                return PASS
+            finally:
+                seconds.observe(clock() - start)
+
+        return timed
+
+
+def serve(settings: Settings, *, gateway: Gateway | None = None, ready: Callable[[Gateway], None] | None = None) -> int:
+    """
+    Run a gateway until SIGTERM, SIGINT or its `request_stop`; the exit code.
+
+    In a thread other than the main one there are no signals: make the gateway first and keep it.
+    """
+    served = gateway or Gateway(settings)
+
+    async def main() -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, served.request_stop)
+        await served.run(ready)
+
+    uvloop.run(main())
+    return 0
+
+
+def _door_options(settings: Settings) -> DoorOptions:
+    """How to listen. Raises ConfigurationError when nobody could be told from anybody."""
+    secret = settings.gateway_api_key.get_secret_value()
+    if not secret and not settings.gateway_allow_anonymous:
+        raise ConfigurationError(
+            "the gateway needs a secret: set gateway_api_key, and the same in Dovecot's auth_policy_server_api_header; "
+            "or, if nobody else can reach the listener, set gateway_allow_anonymous"
+        )
+    if secret and settings.gateway_allow_anonymous:
+        raise ConfigurationError("gateway_api_key and gateway_allow_anonymous contradict each other: unset one")
+    return DoorOptions(
+        listen=settings.gateway_listen,
+        setting="gateway_listen",
+        secret=secret,
+        max_request_bytes=settings.gateway_max_request_bytes,
+        max_connections=settings.gateway_max_connections,
+        tls_cert_file=settings.gateway_tls_cert_file,
+        tls_key_file=settings.gateway_tls_key_file,
+    )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _health(name: str, good: bool, reasons: list[str]) -> tuple[int, str, bytes]:
+    return (200 if good else 503), "application/json", orjson.dumps({name: good, "reasons": reasons})

@@ -1,0 +1,239 @@
+"""
+The HTTP listener under a door: addresses, TLS, secrets, limits, keep-alive and a stop that loses no request.
+
+Decision: what a door answers is a plain function from body to bytes; everything that a network can do wrong is dealt
+with here, once. A mail server keeps one connection per concurrent request and closes idle ones after about 10 s
+(Dovecot): we wait longer, or a request would meet a closing connection and the login would pass unasked.
+"""
+
+import asyncio
+import base64
+import binascii
+import hmac
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+import structlog
+from aiohttp import web
+
+from streams.bus.health import parse_listen
+from streams.errors import ConfigurationError
+
+LOG = structlog.get_logger(__name__)
+
+KEEP_ALIVE_S = 75
+"""Also how long a connection may take over its first request."""
+BODY_TIMEOUT_S = 5
+LINGER_S = 2
+LONGEST_LINE = 4096
+LONGEST_HEADER = 4096
+MOST_HEADERS = 64
+BACKLOG = 1024
+KEY_HEADER = "X-API-Key"
+LONGEST_SECRET = 4096
+
+Command = Callable[[bytes, str], bytes]
+"""From a request's body and the peer's address to the body of a 200."""
+Page = Callable[[], tuple[int, str, bytes]]
+"""Status, content type and body of a page for GET, served without a secret."""
+
+
+@dataclass(frozen=True)
+class DoorOptions:
+    """How to listen. An empty `secret` lets everybody ask; `setting` names the setting of `listen` for error texts."""
+
+    listen: str
+    setting: str
+    secret: str
+    max_request_bytes: int
+    max_connections: int
+    tls_cert_file: str = ""
+    tls_key_file: str = ""
+
+
+class HttpDoor:
+    """
+    One listener: commands by POST (`/?command=X` and `/command/X`), pages by GET.
+
+    `on_refused` is told a short reason for each request that no command saw: unauthorized, too-large, method, unknown,
+    slow, broken, fault, connections.
+    """
+
+    def __init__(
+        self,
+        options: DoorOptions,
+        commands: Mapping[str, Command],
+        pages: Mapping[str, Page],
+        on_refused: Callable[[str], None],
+    ) -> None:
+        self._options = options
+        self._commands = {path: command for name, command in commands.items() for path in _paths(name)}
+        self._pages = pages
+        self._on_refused = on_refused
+        self._address = parse_listen(options.listen, options.setting)
+        self._tls = _tls_context(options)
+        self._server: _BoundedServer | None = None
+        self._listener: asyncio.Server | None = None
+
+    @property
+    def port(self) -> int:
+        """The port listened on (of interest when the setting says 0); 0 while there is none."""
+        sockets = self._listener.sockets if self._listener is not None else ()
+        return int(sockets[0].getsockname()[1]) if sockets else 0
+
+    @property
+    def connections(self) -> int:
+        """Open connections."""
+        return 0 if self._server is None else self._server.open
+
+    async def start(self) -> None:
+        """Listen. Raises ConfigurationError when the address cannot be had."""
+        self._server = _BoundedServer(self._handle, self._options, self._on_refused)
+        host, port = self._address
+        try:
+            self._listener = await asyncio.get_running_loop().create_server(
+                self._server, host, port, ssl=self._tls, backlog=BACKLOG
+            )
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot listen on {self._options.listen}: {error.strerror or error}; "
+                f"stop what uses that port, or change the setting {self._options.setting}"
+            ) from error
+
+    async def stop(self, timeout_s: float) -> None:
+        """Accept no more, end idle connections, wait for open requests at most `timeout_s`."""
+        if self._listener is not None:
+            self._listener.close()
+        if self._server is not None:
+            self._server.pre_shutdown()
+            await self._server.shutdown(timeout_s)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        command = self._commands.get(request.raw_path) or self._commands.get(_command_path(request.raw_path))
+        if command is not None:
+            return await self._run(command, request)
+        page = self._pages.get(request.raw_path.partition("?")[0])
+        if page is None:
+            return self._refuse(404, "unknown", "No such command: use /?command=allow or /?command=report")
+        if request.method not in ("GET", "HEAD"):
+            return self._refuse(405, "method", "Use GET", Allow="GET, HEAD")
+        status, content_type, body = page()
+        return _response(status, body, content_type)
+
+    async def _run(self, command: Command, request: web.BaseRequest) -> web.Response:
+        if request.method != "POST":
+            return self._refuse(405, "method", "Use POST", Allow="POST")
+        if self._options.secret and not is_authorised(request.headers, self._options.secret):
+            return self._refuse(401, "unauthorized", "Unauthorized", **{"WWW-Authenticate": 'Basic realm="loginwatch"'})
+        if (request.content_length or 0) > self._options.max_request_bytes:
+            return self._refuse(413, "too-large", f"Over {self._options.max_request_bytes} bytes", Connection="close")
+        try:
+            if request.content.is_eof():  # it came with the headers, as nearly always: nothing to wait for
+                body = await request.read()
+            else:
+                async with asyncio.timeout(BODY_TIMEOUT_S):
+                    body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return self._refuse(413, "too-large", f"Over {self._options.max_request_bytes} bytes", Connection="close")
+        except TimeoutError:
+            return self._refuse(408, "slow", f"The body took over {BODY_TIMEOUT_S} seconds", Connection="close")
+        except web.RequestPayloadError:
+            return self._refuse(400, "broken", "The body is not what the headers announce", Connection="close")
+        return _response(200, command(body, request.remote or ""), "application/json")
+
+    def _refuse(self, status: int, reason: str, sentence: str, **headers: str) -> web.Response:
+        """The form of weakforced's failures: `status` is a word, which no client takes for a verdict."""
+        self._on_refused(reason)
+        body = orjson.dumps({"status": "failure", "reason": sentence})
+        return _response(status, body, "application/json", **headers)
+
+
+class _BoundedServer(web.Server):
+    """aiohttp's low-level server with our limits. Connections over the bound are closed at once."""
+
+    def __init__(self, handler: Any, options: DoorOptions, on_refused: Callable[[str], None]) -> None:
+        super().__init__(
+            handler,
+            request_factory=self._request,
+            access_log=None,
+            keepalive_timeout=KEEP_ALIVE_S,
+            lingering_time=LINGER_S,
+            auto_decompress=False,
+            max_line_size=LONGEST_LINE,
+            max_field_size=LONGEST_HEADER,
+            max_headers=MOST_HEADERS,
+        )
+        self._options = options
+        self._on_refused = on_refused
+        self.open = 0
+
+    def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+        limit = self._options.max_request_bytes
+        return web.BaseRequest(message, payload, protocol, writer, task, self._loop, client_max_size=limit)
+
+    def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        self.open += 1
+        if self.open > self._options.max_connections:
+            self._on_refused("connections")
+            transport.abort()
+
+    def connection_lost(self, handler: Any, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        self.open -= 1
+
+
+def is_authorised(headers: Mapping[str, str], secret: str) -> bool:
+    """Is the secret in the key header, or the password of basic authentication (any user name)? In constant time."""
+    expected = secret.encode()
+    given = headers.get(KEY_HEADER)
+    if given is not None:
+        return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected)
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic" or len(token) > LONGEST_SECRET:
+        return False
+    try:
+        password = base64.b64decode(token.strip(), validate=True).partition(b":")[2]
+    except (binascii.Error, ValueError):
+        return False
+    return hmac.compare_digest(password, expected)
+
+
+def _paths(name: str) -> tuple[str, str]:
+    return f"/?command={name}", f"/command/{name}"
+
+
+def _command_path(raw_path: str) -> str:
+    """The usual form of a path whose command stands between other parameters; "" if there is none."""
+    try:
+        parts = urlsplit(raw_path)
+        commands = parse_qs(parts.query).get("command", [])
+    except ValueError:
+        return ""
+    if parts.path == "/" and len(commands) == 1:
+        return f"/command/{commands[0]}"
+    return parts.path if not commands else ""
+
+
+def _response(status: int, body: bytes, content_type: str, **headers: str) -> web.Response:
+    return web.Response(
+        status=status, body=body, headers={"Content-Type": content_type, "Server": "loginwatch", **headers}
+    )
+
+
+def _tls_context(options: DoorOptions) -> ssl.SSLContext | None:
+    if not options.tls_cert_file:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(options.tls_cert_file, options.tls_key_file or None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            f"cannot use the certificate {options.tls_cert_file} with the key "
+            f"{options.tls_key_file or '(the same file)'}: {error}"
+        ) from error
+    return context

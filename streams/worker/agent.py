@@ -1,0 +1,153 @@
+"""
+The agent: one batch at a time, from records to a committed offset.
+
+The order is what makes a crash harmless. Outputs first and acknowledged, then one changelog record per touched account
+and acknowledged, and only then is the batch declared delivered: a crash before the changelog repeats the outputs with
+the same bytes, one after it finds the offsets applied in the states. In the other order the outputs would be lost.
+
+Decision: nothing leaves the loop. Faust would take an exception for a broken event and go on with the next batch; here it
+stops the worker, and the batches behind it pass undelivered.
+"""
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+import structlog
+
+from streams import topology
+from streams.core.refusal import Refused
+from streams.errors import LoginwatchError, RegistryUnavailableError
+from streams.worker.crash import crash_point
+from streams.worker.delivery import Deliveries, Sent
+from streams.worker.engine import Batch, Engine
+from streams.worker.lease import Lease, LeaseLostError
+from streams.worker.measures import Measures
+
+log = structlog.get_logger(__name__)
+
+FORWARD_MARK = (("loginwatch-forwarded", b"1"),)
+REGISTRY_WAIT_S = 20.0
+"""Longest wait of one batch for a schema registry that does not answer."""
+REGISTRY_PAUSE_S = 0.5
+YIELD_EVERY = 1_000
+"""Records after which the event loop gets a turn: heartbeats of the health page and timers do not wait for a batch."""
+
+
+class BatchAgent:
+    """
+    Drives the engine with Faust's events.
+
+    `before_batch` brings live policies in; `on_abandoned` is told when a batch was given up because the group went on
+    without this worker; `on_failure` when the worker must stop.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        deliveries: Deliveries,
+        lease: Lease,
+        measures: Measures,
+        changelog: str,
+        *,
+        before_batch: Callable[[], None],
+        on_abandoned: Callable[[], None],
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        self._engine = engine
+        self._deliveries = deliveries
+        self._lease = lease
+        self._measures = measures
+        self._changelog = changelog
+        self._before_batch = before_batch
+        self._on_abandoned = on_abandoned
+        self._on_failure = on_failure
+        self._void_epoch: int | None = None
+        self._failed = False
+        self._registry_until = 0.0
+
+    async def run(self, stream: Any) -> None:
+        """Faust's agent function: an event's message carries the records of a batch as its value."""
+        consumer = stream.app.consumer
+        async for event in stream.events():
+            await self._guarded(event.message, consumer)
+
+    async def _guarded(self, message: Any, consumer: Any) -> None:
+        epoch = self._lease.epoch
+        if self._failed or epoch == self._void_epoch:
+            return
+        try:
+            await self._handle(message, epoch)
+            consumer.delivered(message)
+        except LeaseLostError:
+            self._void_epoch = epoch
+            self._engine.take()
+            self._on_abandoned()
+            log.warning("a batch was given up: the group went on without this worker", topic=message.topic)
+        except Exception as error:  # everything must end the worker, whatever it is
+            self._failed = True
+            if not isinstance(error, LoginwatchError):
+                log.exception("a batch failed", topic=message.topic, partition=message.partition, offset=message.offset)
+            self._on_failure(error)
+
+    async def _handle(self, message: Any, epoch: int) -> None:
+        records = message.value
+        self._registry_until = monotonic() + REGISTRY_WAIT_S
+        with self._measures.batch(len(records)):
+            self._before_batch()
+            await self._decide(message.topic, message.partition, records)
+            batch = self._engine.take()
+            self._measures.decided(message.topic, records, batch)
+            await self._deliver(batch, message.partition, epoch)
+            self._measures.acknowledged(batch)
+
+    async def _decide(self, topic: str, partition: int, records: list[Any]) -> None:
+        process = self._engine.process
+        for first in range(0, len(records), YIELD_EVERY):
+            for record in records[first : first + YIELD_EVERY]:
+                try:
+                    process(topic, partition, record.offset, record.timestamp, record.key, record.value, record.headers)
+                except RegistryUnavailableError as error:
+                    await self._without_registry(topic, partition, record, error)
+            await asyncio.sleep(0)
+
+    async def _without_registry(self, topic: str, partition: int, record: Any, error: RegistryUnavailableError) -> None:
+        """
+        Wait for the registry a while, for this record; then let those that need it go to dead letters.
+
+        Nobody's logins wait longer for a record that may be anybody's: it can be sent again from there.
+        """
+        place = (topic, partition, record.offset, record.timestamp, record.key, record.value)
+        while monotonic() < self._registry_until:
+            await asyncio.sleep(REGISTRY_PAUSE_S)
+            try:
+                self._engine.process(*place, record.headers)
+            except RegistryUnavailableError:
+                continue
+            return
+        log.warning("a record goes to dead letters: the schema registry is away", topic=topic, error=str(error))
+        self._engine.refuse(Refused("registry-unavailable", str(error)), *place)
+
+    async def _deliver(self, batch: Batch, partition: int, epoch: int) -> None:
+        await self._deliveries.deliver(_published(batch), epoch)
+        crash_point("outputs")
+        states = [Sent(self._changelog, account, packed, partition) for account, packed in batch.touched.items()]
+        await self._deliveries.deliver(states, epoch)
+        crash_point("changelog")
+
+
+def _published(batch: Batch) -> list[Sent]:
+    """Outputs and forwards; the key decides their partition, and a forward is marked so that it happens once."""
+    passed_on = [Sent(record.topic, record.key, record.value, headers=FORWARD_MARK) for record in batch.forwards]
+    outputs = [
+        Sent(output.topic, output.key, output.value, timestamp_ms=output.timestamp_ms) for output in batch.outputs
+    ]
+    return [*passed_on, *outputs]
+
+
+def inputs(app: Any) -> Any:
+    """All input topics as one channel of raw records: one agent, so one batch at a time."""
+    return app.topic(
+        *(topic.name for topic in topology.WORKER_INPUTS), key_serializer="raw", value_serializer="raw", internal=False
+    )

@@ -1,0 +1,149 @@
+"""
+Sends the records of a batch by librdkafka and waits until Kafka has acknowledged all of them.
+
+Decision: one barrier per stage instead of one callback per record. librdkafka reports failures only, and a stage is
+acknowledged when nothing of it is left in its queues; that costs nothing per record. A failure that says "no answer in
+time" repeats the whole stage once the lease is fresh again: the bytes are the same, readers know the ids, and the
+order within an account is kept. Any other failure is a DeliveryError, and the worker stops rather than commit past it.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from streams.bus.clients import client_config, new_producer, reason
+from streams.errors import DeliveryError
+from streams.settings import Settings
+from streams.worker.lease import Lease
+
+POLL_S = 0.001
+CHECK_EVERY = 256
+"""The lease is looked at again after so many records: the time to queue them is what a freeze could hide in."""
+QUEUE_RECORDS = 200_000
+QUEUE_KIB = 512 * 1024
+RETRIED = frozenset({KafkaError._MSG_TIMED_OUT, KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001
+
+
+class Sent(NamedTuple):
+    """One record on its way: `partition` -1 lets the key decide (murmur2), `timestamp_ms` 0 is now."""
+
+    topic: str
+    key: str | bytes | None
+    value: bytes | None
+    partition: int = -1
+    timestamp_ms: int = 0
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Deliveries:
+    """The worker's producer; one stage of one batch at a time."""
+
+    def __init__(self, settings: Settings, lease: Lease, on_repeat: Callable[[], None] = lambda: None) -> None:
+        self.last_error: str | None = None
+        self._lease = lease
+        self._on_repeat = on_repeat
+        self._failures: list[tuple[str, KafkaError]] = []
+        self._fatal: KafkaError | None = None
+        self._client = new_producer(_config(settings, lease, self._on_error))
+
+    async def deliver(self, records: Iterable[Sent], epoch: int) -> None:
+        """
+        Return when every record is acknowledged; waits for as long as Kafka is away.
+
+        Raises DeliveryError when Kafka refuses a record, LeaseLostError when the membership of `epoch` has ended.
+        """
+        stage = records if isinstance(records, Sequence) else list(records)
+        while stage:
+            await self._lease.hold(epoch)
+            try:
+                await self._send(stage, epoch)
+                await self._acknowledged(epoch)
+            except BaseException:
+                self._client.purge()
+                raise
+            if not self._failures:
+                return
+            self._raise_unless_retried()
+            self._on_repeat()
+
+    async def _send(self, stage: Sequence[Sent], epoch: int) -> None:
+        self._failures.clear()
+        produce = self._client.produce
+        for number, record in enumerate(stage, 1):
+            while True:
+                try:
+                    _produce(produce, record)
+                    break
+                except BufferError:
+                    await self._breathe(epoch)
+                except KafkaException as error:
+                    raise _refused(record.topic, reason(error)) from error
+            if number % CHECK_EVERY == 0:
+                self._client.poll(0)
+                if not self._lease.fresh():
+                    await self._lease.hold(epoch)
+
+    async def _acknowledged(self, epoch: int) -> None:
+        while len(self._client):
+            await self._breathe(epoch)
+        self._client.poll(0)
+
+    async def _breathe(self, epoch: int) -> None:
+        self._client.poll(0)
+        self._lease.check(epoch)
+        if self._fatal is not None:
+            raise _refused("any topic", self._fatal.str())
+        await asyncio.sleep(POLL_S)
+
+    def _raise_unless_retried(self) -> None:
+        for topic, error in self._failures:
+            if error.code() not in RETRIED:
+                raise _refused(topic, error.str())
+
+    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._failures.append((message.topic() or "", error))
+
+    def _on_error(self, error: KafkaError) -> None:
+        self.last_error = error.str()
+        if error.fatal():
+            self._fatal = error
+
+    def close(self) -> None:
+        """Let go of what was not acknowledged: its batch is not committed and comes again."""
+        self._client.purge()
+        self._client.flush(1)
+
+
+def _produce(produce: Any, record: Sent) -> None:
+    topic, key, value, partition, timestamp_ms, headers = record
+    if headers:
+        produce(topic, value, key, partition, timestamp=timestamp_ms, headers=list(headers))
+    else:
+        produce(topic, value, key, partition, timestamp=timestamp_ms)
+
+
+def _config(settings: Settings, lease: Lease, on_error: Callable[[KafkaError], None]) -> dict[str, Any]:
+    return {
+        **client_config(settings),
+        "acks": "all",
+        "enable.idempotence": True,
+        "partitioner": "murmur2_random",
+        "compression.type": "lz4",
+        "delivery.timeout.ms": int(lease.delivery_timeout_s * 1000),
+        "delivery.report.only.error": True,
+        "linger.ms": 1,  # the agent waits for every stage: little is gained by lingering
+        "batch.size": 1 << 20,
+        "queue.buffering.max.messages": QUEUE_RECORDS,
+        "queue.buffering.max.kbytes": QUEUE_KIB,
+        "error_cb": on_error,
+    }
+
+
+def _refused(topic: str, why: str) -> DeliveryError:
+    return DeliveryError(
+        f"a record for {topic} was not delivered: {why}. Nothing was committed past it."
+        " Check the topic (loginwatch topics check), its size limit, and that enough replicas are in sync"
+    )

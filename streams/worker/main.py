@@ -1,0 +1,256 @@
+"""
+The worker as a process: starts everything in order, watches over it, stops it, and says with which code it ends.
+
+Exit codes: 0 after SIGTERM or SIGINT, 70 when Kafka refused a record or something stood still, otherwise that of the
+error (`streams.errors`). A supervisor should start the worker again after any other than 0, 2 and 78.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import structlog
+
+from streams.bus.admin import check_topics, wait_for_broker
+from streams.bus.dead_letters import DeadLetters
+from streams.bus.health import HealthServer
+from streams.bus.murmur2 import partition_for
+from streams.bus.producer import Producer
+from streams.bus.record import Record
+from streams.core.refusal import Refused
+from streams.errors import BrokerUnavailableError, DeliveryError, LoginwatchError, RegistryUnavailableError, TopicError
+from streams.geo import NoPlaces, Places, open_places
+from streams.metrics import Metrics
+from streams.records.codec import Codec
+from streams.records.registry import from_settings
+from streams.records.schemas import latest
+from streams.settings import Settings
+from streams.worker.app import Shell, build, worker_id
+from streams.worker.changelog import StateForm
+from streams.worker.engine import Engine
+from streams.worker.form import PackedStates
+from streams.worker.gauges import Gauges
+from streams.worker.lag import LagReader
+from streams.worker.tables import PolicyTables
+from streams.worker.watchdog import Watchdog
+
+log = structlog.get_logger(__name__)
+
+ASK_BROKER_S = 30.0
+WRITTEN = ("Incident", "Block", "Notification", "AccountView", "DeadLetter")
+REGISTRY_PATIENCE_S = 2.0
+"""Asking holds the event loop: shorter than any heartbeat or stall."""
+BEAT_S = 0.25
+HOUSEKEEPING_S = 10.0
+STOP_S = 10.0
+"""A clean stop is done by then; otherwise the process ends without one, and nothing is lost by it."""
+CRASHED = DeliveryError.exit_code
+GC_THRESHOLDS = (50_000, 50, 1_000)
+
+
+@dataclass
+class Parts:
+    """What a worker is made of besides the shell; tests put their own engine in."""
+
+    engine: Engine
+    form: StateForm
+    codec: Any
+    places: Places | NoPlaces
+
+
+def production_parts(settings: Settings) -> Parts:
+    """The engine of loginwatch with its geo database. Raises ConfigurationError for one that cannot be opened."""
+    from streams.engine.engine import Engine as AccountEngine  # noqa: PLC0415 - a stand-in needs none of it
+
+    codec = Codec(from_settings(settings, patience_s=REGISTRY_PATIENCE_S))
+    _know_own_schemas(codec)
+    places = open_places(settings)
+    engine = AccountEngine(
+        codec=codec,
+        places=places,
+        lateness_ms=settings.lateness * 60_000,
+        default_domain=settings.default_domain,
+        route=partial(partition_for, partitions=settings.partitions),
+        largest=settings.max_record_bytes,
+    )
+    return Parts(engine, PackedStates(), codec, places)
+
+
+def serve(settings: Settings, make_parts: Callable[[Settings], Parts] = production_parts) -> int:
+    """
+    Run the worker until it is told to stop; returns the exit code.
+
+    Raises ConfigurationError, TopicError and BrokerUnavailableError for what keeps it from starting.
+    """
+    _tame_logs(settings)
+    _wait_for_kafka(settings)
+    if problems := check_topics(settings):
+        raise TopicError("; ".join(problems) + ". Run `loginwatch topics create`, or `topics check` for the whole list")
+    return asyncio.run(Worker(settings, make_parts(settings)).run())
+
+
+class Worker:
+    """One run of the worker. `run()` returns the exit code."""
+
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        self._settings = settings
+        self._parts = parts
+        self._metrics = Metrics("worker")
+        self._stop = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def run(self) -> int:
+        """Start, wait for a signal or a failure, stop."""
+        self._loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._stop.set)
+        letters_producer = Producer(self._settings, on_fatal=self._fail)
+        letters_producer.start_polling()
+        letters = DeadLetters(letters_producer, self._parts.codec, "worker", self._metrics)
+        tables = PolicyTables(self._settings, self._parts.engine, partial(_refuse, letters), self._fail)
+        shell = build(self._settings, self._parts.engine, self._parts.form, tables, self._metrics, self._fail)
+        gauges = Gauges(self._metrics, shell.progress, self._parts.engine, self._parts.places, tables)
+        lag = LagReader(self._settings, shell.progress)
+        watchdog = Watchdog(shell.progress, self._settings.worker_stall_timeout)
+        health = HealthServer(
+            self._settings.worker_health_listen,
+            metrics=self._metrics,
+            ready=gauges.reasons,
+            setting="worker_health_listen",
+        )
+        shell.progress.loop_beat = shell.progress.clock()
+        for part in (health, tables, lag, watchdog):
+            part.start()
+        beating = asyncio.ensure_future(self._beat(shell, gauges, tables))
+        try:
+            clean = await self._run_app(shell)
+        finally:
+            beating.cancel()
+            for part in (watchdog, lag, tables, health):
+                await asyncio.to_thread(part.stop)
+            shell.deliveries.close()
+            with suppress(LoginwatchError):
+                await asyncio.to_thread(letters_producer.close, 5)
+        if not clean:
+            # Faust hangs when it is told to stop in the middle of a rebalance; nothing is lost by leaving it there
+            log.warning("the worker ends without a clean stop", seconds=STOP_S)
+            os._exit(self._exit_code())
+        return self._exit_code()
+
+    async def _run_app(self, shell: Shell) -> bool:
+        log.info("worker starts", app=self._settings.app, worker=worker_id(self._settings))
+        starting = asyncio.ensure_future(shell.app.start())
+        stopped = asyncio.ensure_future(self._stop.wait())
+        crashed = asyncio.ensure_future(shell.app._crashed.wait())  # noqa: SLF001 - mode has no public way to wait
+        waiting = {starting, stopped, crashed}
+        told = False
+        while not (stopped.done() or crashed.done()):
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if starting in done:
+                waiting.discard(starting)
+                if starting.exception() is not None:
+                    self._fail(starting.exception())
+                elif not told:
+                    told = True
+                    _freeze()
+                    log.info("worker ready", accounts=sum(map(len, self._parts.engine.accounts.values())))
+        if crashed.done():
+            self._fail(shell.app.crash_reason)
+        log.info("worker stops", reason=_text(self._failure) if self._failure else "asked to")
+        stopping = asyncio.ensure_future(shell.app.stop())
+        # not wait_for: it would wait for what hangs to take its cancellation
+        await asyncio.wait({stopping}, timeout=STOP_S)
+        for task in (starting, stopped, crashed):
+            task.cancel()
+        return stopping.done() and stopping.exception() is None
+
+    async def _beat(self, shell: Shell, gauges: Gauges, tables: PolicyTables) -> None:
+        """Shows that the loop runs, takes in policies while no login comes, and now and then does the housekeeping."""
+        housekeeping = 0.0
+        while True:
+            now = shell.progress.loop_beat = shell.progress.clock()
+            gauges.measure_lag()
+            if not shell.progress.in_flight:
+                tables.apply_pending()
+            if now - housekeeping > HOUSEKEEPING_S:
+                housekeeping = now
+                gauges.measure()
+                self._reload_places()
+            await asyncio.sleep(BEAT_S)
+
+    def _reload_places(self) -> None:
+        places = self._parts.places
+        if places.reload_if_changed():
+            self._parts.engine.use_places(places)
+            log.info("geo database reloaded", databases=places.describe()["databases"])
+
+    def _fail(self, error: BaseException | None) -> None:
+        """Stop with this error; from any thread, the first one counts."""
+        if self._failure is None:
+            self._failure = error or RuntimeError("Faust crashed without a reason")
+            known = isinstance(self._failure, LoginwatchError)
+            log.error("the worker must stop", error=_text(self._failure), exc_info=None if known else self._failure)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    def _exit_code(self) -> int:
+        if self._failure is None:
+            return 0
+        return self._failure.exit_code if isinstance(self._failure, LoginwatchError) else CRASHED
+
+
+def _text(error: BaseException) -> str:
+    return str(error) or repr(error)
+
+
+def _refuse(letters: DeadLetters, record: Record, refused: Refused) -> None:
+    letters.write(record.topic, record.partition, record.offset, record.timestamp_ms, record.key, record.value, refused)
+
+
+def _wait_for_kafka(settings: Settings) -> None:
+    """Ask until Kafka answers: workers may be started before it."""
+    while True:
+        try:
+            wait_for_broker(settings, ASK_BROKER_S)
+        except BrokerUnavailableError as error:
+            log.warning("waiting for Kafka", error=str(error))
+            continue
+        return
+
+
+def _freeze() -> None:
+    """What is in memory now stays: the collector need not look at it again. Nearly half of the worker's speed."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
+def _tame_logs(settings: Settings) -> None:
+    """Faust and aiokafka tell every step of every rebalance; only what goes wrong is of interest."""
+    level = logging.DEBUG if settings.log_level == "debug" else logging.WARNING
+    for name in ("faust", "mode", "aiokafka", "asyncio"):
+        logging.getLogger(name).setLevel(level)
+
+
+def _know_own_schemas(codec: Codec) -> None:
+    """
+    Ask the registry for the ids of what the worker writes, before the first login: later it would be in mid-decision.
+
+    Asks until the registry answers. Raises ConfigurationError when it refuses a schema.
+    """
+    while codec.registry is not None:
+        try:
+            for record in WRITTEN:
+                codec.registry.schema_id(latest(record))
+        except RegistryUnavailableError as error:
+            log.warning("waiting for the schema registry", error=str(error))
+            continue
+        return

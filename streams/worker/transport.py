@@ -1,0 +1,219 @@
+"""
+Faust's aiokafka transport, with one Faust event per fetched batch of a partition and bookkeeping of our own.
+
+Stock Faust spends 50 µs and more on every record, and its list of acknowledged offsets does not carry batches: commits
+crawl, the list grows without bound, and an event that Faust skips (a stale generation, an agent that died) is
+acknowledged like one that was processed. So for our topics the value of a message is the whole list of records, its
+offset that of the last one, and **only `delivered()`, called by the agent when Kafka has acknowledged everything, moves
+the offset to commit**. Faust's own acknowledgement merely says that the agent is free again.
+
+The overridden methods are listed in `OVERRIDDEN`; a test holds that they exist, so that an upgrade cannot pass by them.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from time import monotonic
+from typing import Any, cast
+
+import faust
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, AppT
+from faust.types.tuples import ConsumerMessage, Message
+from mode.utils.futures import notify
+
+from streams import topology
+from streams.worker.crash import crash_point
+from streams.worker.lease import Lease
+from streams.worker.progress import Progress
+
+BATCH_TOPICS = frozenset(topic.name for topic in topology.WORKER_INPUTS)
+
+OVERRIDDEN = {
+    "Consumer": (
+        "getmany",
+        "ack",
+        "on_partitions_revoked",
+        "on_partitions_assigned",
+        "_add_gap",
+        "_new_offset",
+        "_should_commit",
+        "_commit_offsets",
+        "_filter_tps_with_pending_acks",
+        "_new_consumer_thread",
+        "_wait_next_records",
+        "perform_seek",
+        "verify_event_path",
+    ),
+    "AIOKafkaConsumerThread": ("on_start",),
+}
+
+
+class LeasedThread(driver.AIOKafkaConsumerThread):
+    """The consumer's thread; tells the lease about every heartbeat."""
+
+    async def on_start(self) -> None:
+        """Start the aiokafka consumer, then listen to its coordinator's heartbeats."""
+        await super().on_start()
+        consumer = cast("BatchConsumer", self.consumer)
+        coordinator = cast("Any", self._consumer)._coordinator  # noqa: SLF001
+        beat = coordinator._do_heartbeat  # noqa: SLF001
+
+        async def watched() -> bool:
+            sent = monotonic()
+            alive: bool = await beat()
+            if alive:
+                consumer.lease.renewed(sent, rebalancing=coordinator._rejoin_needed_fut.done())  # noqa: SLF001
+            elif coordinator.generation < 0:
+                consumer.lease.lost()
+            return alive
+
+        coordinator._do_heartbeat = watched  # noqa: SLF001
+
+
+class BatchConsumer(driver.Consumer):
+    """Hands over whole batches; commits what the agent says was delivered, and nothing else."""
+
+    lease: Lease
+    progress: Progress
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        transport = cast("Transport", self.transport)
+        self.lease = transport.lease
+        self.progress = transport.progress
+        self._on_commit = transport.on_commit
+        self._delivered: dict[TP, int] = {}
+        self._stored: dict[TP, int] = {}
+
+    def _new_consumer_thread(self) -> LeasedThread:
+        return LeasedThread(self, loop=self.loop, beacon=self.beacon)
+
+    def delivered(self, message: ConsumerMessage) -> None:
+        """Everything that follows from this batch is acknowledged by Kafka: its offset may be committed."""
+        if message.generation_id == self.app.consumer_generation_id:
+            offset = message.offset + 1
+            self._delivered[message.tp] = max(offset, self._delivered.get(message.tp, 0))
+            self.progress.processed((message.topic, message.partition), offset)
+
+    def ack(self, message: Message) -> bool:
+        """Faust is done with the event; whether its offset may be committed is another question."""
+        if message.topic not in BATCH_TOPICS:
+            return bool(super().ack(message))
+        first = not message.acked
+        message.acked = True
+        self._unacked_messages.discard(message)
+        self._n_acked += first
+        notify(self._waiting_for_ack)
+        return first
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - Faust's signature
+        """One message per partition that had records; stale ones are dropped and read again after the seek."""
+        records, active = await self._wait_next_records(timeout)
+        if records is None or self.should_stop:
+            return
+        if not self.flow_active:
+            await self._seek_back()
+            return
+        generation = self.app.consumer_generation_id
+        for tp, batch in records.items():
+            if not batch or not (active is None or tp in active or tp in self._buffered_partitions):
+                continue
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return
+            yield tp, _message(tp, batch, generation)
+
+    async def _seek_back(self) -> None:
+        try:
+            await self.perform_seek()
+        except Exception as error:  # noqa: BLE001 - as stock Faust: the next recovery seeks again
+            self.log.warning("seek while the flow was stopped: %r", error)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Finish the batch in hand and commit it, then give the partitions up."""
+        await super().on_partitions_revoked(revoked)
+        self.progress.unsettle()
+        self._delivered.clear()
+        self._stored.clear()
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """A new generation begins: everything of the last one is void."""
+        self.lease.joined()
+        self._delivered.clear()
+        self._stored.clear()
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def perform_seek(self) -> None:
+        """Go to the committed offsets; what was fetched beyond them comes again."""
+        await super().perform_seek()
+        inputs = [tp for tp in self.assignment() if tp.topic in BATCH_TOPICS]
+        if not self.progress.settled:
+            stored = {tp: self._committed_offset[tp] for tp in inputs}
+            self.progress.settle({(tp.topic, tp.partition): -1 if at is None else at for tp, at in stored.items()})
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """A batch spans offsets by nature: Faust's gaps are for single events."""
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return (tp for tp in list(self._delivered) if topics is None or tp in topics or tp.topic in topics)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """Right because there is one agent, and it delivers in order."""
+        return self._delivered.get(tp)
+
+    def _should_commit(self, tp: TP, offset: int) -> bool:
+        return offset > self._stored.get(tp, -1)
+
+    async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
+        crash_point("commit")
+        committed: bool = await super()._commit_offsets(offsets, start_new_transaction=start_new_transaction)
+        if committed:  # stock Faust counts a failed commit as done, and never repeats it
+            self._on_commit()
+            for tp, offset in offsets.items():
+                self._stored[tp] = offset
+                self.progress.committed((tp.topic, tp.partition), offset)
+        return committed
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Stock Faust compares wall clock with monotonic time here and logs false alarms; `watchdog` does this job."""
+
+
+def _message(tp: TP, batch: list[Any], generation: int) -> ConsumerMessage:
+    last = batch[-1]
+    return ConsumerMessage(
+        tp.topic,
+        tp.partition,
+        last.offset,
+        last.timestamp / 1000,
+        last.timestamp_type,
+        [],
+        None,
+        cast("bytes", batch),  # Faust passes on what it is given: the topic has no codec
+        None,
+        0,
+        0,
+        tp,
+        generation_id=generation,
+    )
+
+
+class Transport(driver.Transport):
+    """The aiokafka transport with the consumer above."""
+
+    Consumer = BatchConsumer
+
+    def __init__(self, url: Any, app: AppT, *, lease: Lease, progress: Progress, on_commit: Callable[[], None]) -> None:
+        super().__init__(url, app)
+        self.lease = lease
+        self.progress = progress
+        self.on_commit = on_commit
+
+
+def assert_compiled() -> None:
+    """
+    Faust's compiled stream iterator is in use.
+
+    The one in Python acknowledges events of a stale generation differently and is not what was measured and tested.
+    """
+    if getattr(faust.streams, "_CStreamIterator", None) is None:
+        raise RuntimeError(
+            "Faust's compiled stream iterator is missing: install faust-streaming from its binary wheel, without NO_CYTHON"
+        )

@@ -1,0 +1,1 @@
+"""The tests of loginwatch: the same tree and names as `streams/`."""

@@ -1,0 +1,140 @@
+"""Topics made and checked, on a real Kafka."""
+
+import pytest
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic, ResourceType
+
+from streams.bus.admin import (
+    check_topics,
+    config_problems,
+    ensure_topics,
+    min_insync_replicas,
+    replication_factor,
+    wait_for_broker,
+)
+from streams.bus.clients import new_admin
+from streams.bus.embedded import EmbeddedBroker
+from streams.errors import BrokerUnavailableError, TopicError
+from streams.settings import Settings
+from streams.topology import BLOCKS, LOGINS, POLICIES, Topic, all_topics
+from tests.eventually import eventually
+from tests.kafka_broker import KafkaBroker
+
+
+def alter(settings: Settings, topic: Topic, name: str, value: str) -> None:
+    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic.name, incremental_configs=[entry])
+    admin = new_admin(settings)  # a client that is let go of ends its requests
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(30)
+
+
+@pytest.mark.kafka
+def test_topics_are_made_once_and_then_left_alone(kafka: KafkaBroker) -> None:
+    """All that are missing, with everything that the topology demands; a second call makes none."""
+    kafka.wipe()
+    settings = kafka.settings
+
+    assert sorted(ensure_topics(settings)) == sorted(topic.name for topic in all_topics(settings))
+    assert ensure_topics(settings) == []
+    assert check_topics(settings) == []
+
+
+@pytest.mark.kafka
+def test_missing_topics_are_told_and_only_they_are_made(kafka_settings: Settings) -> None:
+    """The others keep their records."""
+    other = kafka_settings.model_copy(update={"app": "other"})
+
+    assert check_topics(other) == ["topic other-accounts-changelog is missing: run `loginwatch topics create`"]
+    assert ensure_topics(other) == ["other-accounts-changelog"]
+
+
+@pytest.mark.kafka
+def test_every_difference_is_told_with_what_to_do(kafka_settings: Settings) -> None:
+    """Partitions, cleanup, timestamps, retention and in-sync replicas; nothing is changed by looking."""
+    alter(kafka_settings, LOGINS, "message.timestamp.type", "CreateTime")
+    alter(kafka_settings, LOGINS, "retention.ms", "1000")
+    alter(kafka_settings, BLOCKS, "cleanup.policy", "compact")
+    alter(kafka_settings, BLOCKS, "min.insync.replicas", "2")
+    admin = new_admin(kafka_settings)
+    admin.create_partitions([NewPartitions(POLICIES.name, 3)])[POLICIES.name].result(30)
+    eventually(lambda: len(admin.list_topics(timeout=10).topics[POLICIES.name].partitions) == 3)
+
+    problems = check_topics(kafka_settings)
+
+    assert problems == check_topics(kafka_settings)
+    assert sorted(problem.partition(":")[0] for problem in problems) == [
+        "topic blocks demands 2 copies to acknowledge but has only 1",
+        "topic blocks has cleanup.policy=compact, not compact,delete",
+        "topic logins has message.timestamp.type=CreateTime, not LogAppendTime",
+        "topic logins has retention.ms=1000, not 604800000",
+        "topic policies has 3 partitions, not 1",
+    ]
+
+
+@pytest.mark.kafka
+def test_another_number_of_partitions_is_told_in_both_directions(kafka_settings: Settings) -> None:
+    """Kafka never reduces them, and adding some would move accounts: a migration, not ours to start."""
+    more = kafka_settings.model_copy(update={"partitions": 6})
+    fewer = kafka_settings.model_copy(update={"partitions": 2})
+
+    assert "topic logins has 4 partitions, not 6: either set partitions to 4" in "\n".join(check_topics(more))
+    assert "topic logins has 4 partitions, not 2: set partitions to 4" in "\n".join(check_topics(fewer))
+    assert ensure_topics(more) == []
+
+
+@pytest.mark.kafka
+def test_more_copies_than_brokers_are_refused_with_a_sentence(kafka: KafkaBroker) -> None:
+    """And told as a difference where the topics exist."""
+    kafka.wipe()
+    three = kafka.settings.model_copy(update={"replication_factor": 3})
+
+    with pytest.raises(TopicError, match=r"refused to make topic .* with 3 copies on 1 brokers"):
+        ensure_topics(three)
+
+    ensure_topics(kafka.settings)
+    assert "topic logins has 1 copies, not 3" in "\n".join(check_topics(three))
+
+
+@pytest.mark.kafka
+def test_a_topic_that_another_made_first_is_no_error(kafka: KafkaBroker) -> None:
+    """Two operators, or two containers that start at once."""
+    kafka.wipe()
+    admin = new_admin(kafka.settings)
+    admin.create_topics([NewTopic(LOGINS.name, 4, 1)])[LOGINS.name].result(30)
+    eventually(lambda: LOGINS.name in admin.list_topics(timeout=10).topics)
+
+    made = ensure_topics(kafka.settings)
+
+    assert LOGINS.name not in made
+    assert len(made) == len(all_topics(kafka.settings)) - 1
+
+
+def test_keeping_records_longer_is_no_problem() -> None:
+    """Nor is an order of cleanup policies, nor tuning."""
+    found = {**BLOCKS.config(), "cleanup.policy": "delete,compact", "retention.ms": "-1", "segment.bytes": "1"}
+
+    assert config_problems(BLOCKS, found) == []
+    assert config_problems(BLOCKS, {**found, "retention.ms": str(10**15)}) == []
+
+
+@pytest.mark.parametrize(("brokers", "copies", "acknowledging"), [(1, 1, 1), (2, 2, 1), (3, 3, 2), (9, 3, 2)])
+def test_copies_follow_the_number_of_brokers(brokers: int, copies: int, acknowledging: int) -> None:
+    """As many as there are brokers, at most three; one broker may be away."""
+    assert replication_factor(Settings(), brokers) == copies
+    assert min_insync_replicas(Settings(), copies) == acknowledging
+    assert replication_factor(Settings(replication_factor=5), brokers) == 5
+    assert min_insync_replicas(Settings(min_insync_replicas=4), copies) == 4
+
+
+def test_waiting_for_a_broker_ends_as_soon_as_it_answers(embedded: EmbeddedBroker) -> None:
+    """The number of brokers is the answer."""
+    assert wait_for_broker(embedded.settings, 20) == 1
+
+
+def test_a_broker_that_does_not_answer_is_named_with_what_to_check(embedded: EmbeddedBroker) -> None:
+    """After the time allowed, not before, and not for ever."""
+    embedded.down()
+
+    for ask in (wait_for_broker, ensure_topics, check_topics):
+        with pytest.raises(BrokerUnavailableError, match=r"does not answer at 127.* Check bootstrap_servers"):
+            ask(embedded.settings, timeout_s=0.5)

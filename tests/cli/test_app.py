@@ -1,0 +1,131 @@
+"""The root command: options anywhere, errors as sentences, exit codes, quick help."""
+
+import subprocess
+import sys
+
+import pytest
+
+from streams.cli import files, settings
+from streams.cli.app import shared_first
+from tests.cli.conftest import Loginwatch
+
+
+def test_shared_options_may_stand_at_the_end(loginwatch: Loginwatch) -> None:
+    """People add --json and --set after the command they have typed."""
+    answer = loginwatch("settings", "--json", "--set", "app=other")
+
+    assert {"name": "app", "value": "other", "origin": "command line", "unit": ""} in answer.json
+
+
+def test_nothing_after_a_double_dash_is_an_option() -> None:
+    """A file may be called --json."""
+    assert shared_first(["replay", "--", "--json"]) == ["replay", "--", "--json"]
+
+
+def test_a_shared_option_without_its_value_is_refused(loginwatch: Loginwatch) -> None:
+    """`--config` at the end of the line does not swallow the command."""
+    assert loginwatch("settings", "--config").code == 2
+
+
+def test_help_does_not_import_what_is_slow() -> None:
+    """`loginwatch --help` and the completion answer at once: no Kafka, no Faust, no pydantic."""
+    code = "import sys, streams.cli.app; print(*sorted({'confluent_kafka', 'faust', 'pydantic', 'aiohttp'} & set(sys.modules)))"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == ""
+
+
+def test_every_family_is_in_the_help(loginwatch: Loginwatch) -> None:
+    """The tree holds what an operator was promised, and hides what only the build needs."""
+    answer = loginwatch("--help")
+
+    for name in ("topics", "policy", "safe", "domain", "account", "incidents", "replay", "export", "dead-letters"):
+        assert name in answer.out
+    for name in ("worker", "gateway", "mailer", "simulate", "demo", "check", "settings", "--install-completion"):
+        assert name in answer.out
+    assert "docs" not in answer.out
+
+
+def test_version_is_shown(loginwatch: Loginwatch) -> None:
+    """--version needs no settings."""
+    answer = loginwatch("--version")
+
+    assert answer.code == 0
+    assert answer.out.startswith("loginwatch ")
+
+
+def test_an_unknown_setting_is_one_sentence(loginwatch: Loginwatch) -> None:
+    """A typing error in a setting names it, says where it was, and ends with code 2 without a traceback."""
+    answer = loginwatch("settings", "--set", "lateness_minutes=3")
+
+    assert answer.code == 2
+    assert answer.err == (
+        "loginwatch: there is no setting 'lateness_minutes' (from command line): see `loginwatch settings`\n"
+    )
+
+
+def test_a_flag_without_a_value_is_refused(loginwatch: Loginwatch) -> None:
+    """--set needs name and value."""
+    answer = loginwatch("--set", "lateness", "settings")
+
+    assert answer.code == 2
+    assert "write --set NAME=VALUE" in answer.err
+
+
+def test_a_broken_settings_file_is_named(loginwatch: Loginwatch, tmp_path) -> None:
+    """What cannot be read says which file and why."""
+    file = tmp_path / "loginwatch.toml"
+    file.write_text("app = ")
+
+    answer = loginwatch("--config", str(file), "settings")
+
+    assert answer.code == 2
+    assert str(file) in answer.err
+
+
+def test_kafka_that_is_away_is_a_sentence_with_an_exit_code_of_its_own(loginwatch: Loginwatch) -> None:
+    """Nobody listens: code 69, the address, and what to check."""
+    answer = loginwatch("policy", "list", env={"bootstrap_servers": "127.0.0.1:1"})
+
+    assert answer.code == 69
+    assert "127.0.0.1:1" in answer.err
+    assert "Check bootstrap_servers" in answer.err
+
+
+def test_ctrl_c_ends_with_130(loginwatch: Loginwatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As shells expect of a program that was interrupted."""
+
+    def interrupted(_context: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(settings.session, "of", interrupted)
+
+    assert loginwatch("settings").code == 130
+
+
+def test_a_closed_pipe_is_quiet(tmp_path) -> None:
+    """`loginwatch replay FILE | head -1` leaves no traceback."""
+    lines = tmp_path / "broken.jsonl"
+    lines.write_text("no json\n" * 20_000)  # each is answered with a dead letter
+
+    replay = subprocess.Popen(
+        [sys.executable, "-m", "streams.cli", "replay", str(lines)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert replay.stdout is not None
+    assert replay.stderr is not None
+    with replay, replay.stderr as errors:
+        replay.stdout.readline()
+        replay.stdout.close()
+        said = errors.read()
+
+    assert said == b""
+    assert replay.returncode == 141
+
+
+def test_defects_are_not_hidden(loginwatch: Loginwatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only errors that loginwatch knows become sentences; anything else keeps its traceback."""
+    monkeypatch.setattr(files.session, "of", lambda _: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        loginwatch("replay", "-", stdin="")

@@ -1,0 +1,119 @@
+"""`loginwatch check`: each answer with what is wrong and what to do."""
+
+from collections.abc import Iterator
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.handlers import Sink
+
+from streams.settings import Settings
+from tests.cli.conftest import Loginwatch
+from tests.kafka_broker import KafkaBroker, Port
+
+NOBODY = {"bootstrap_servers": "127.0.0.1:1", "smtp_port": "1", "smtp_tls": "none"}
+
+
+@pytest.fixture
+def mail_server() -> Iterator[int]:
+    """The port of an SMTP server that takes everything."""
+    port = Port()
+    controller = Controller(Sink(), hostname="127.0.0.1", port=port.number)
+    controller.start()
+    yield port.number
+    controller.stop()
+    port.release()
+
+
+def findings(answer: object) -> dict[str, tuple[str, str]]:
+    """State and sentence by subject."""
+    return {found["subject"]: (found["state"], found["sentence"]) for found in answer}  # type: ignore[attr-defined]
+
+
+def test_every_question_is_asked_though_all_fail(loginwatch: Loginwatch) -> None:
+    """Kafka away, no secret, no mail server, no sender: each with what to do, and code 1."""
+    answer = loginwatch("check", "--json", env=NOBODY)
+    found = findings(answer.json)
+
+    assert answer.code == 1
+    assert found["settings"][0] == "ok"
+    assert found["kafka"] == ("wrong", found["kafka"][1])
+    assert "Check bootstrap_servers" in found["kafka"][1]
+    assert found["gateway"][0] == "wrong"
+    assert "set gateway_api_key" in found["gateway"][1]
+    assert [row["sentence"][:9] for row in answer.json if row["subject"] == "mail"] == ["no sender", "127.0.0.1"]
+    assert found["mail"][0] == "wrong"
+    assert "check smtp_host" in found["mail"][1]
+    assert found["geo"] == ("remark", found["geo"][1])
+    assert "topics" not in found
+
+
+def test_only_what_a_process_needs_is_checked(loginwatch: Loginwatch) -> None:
+    """A machine with only the gateway has no mail server to reach."""
+    found = findings(loginwatch("check", "gateway", "--json", env=NOBODY | {"gateway_api_key": "a-long-secret"}).json)
+
+    assert found["gateway"][0] == "ok"
+    assert "a-long-secret" not in found["gateway"][1]
+    assert "mail" not in found
+    assert "geo" not in found
+
+
+def test_a_mail_server_that_answers_is_fine(loginwatch: Loginwatch, mail_server: int) -> None:
+    """A session is opened, no mail is sent."""
+    env = NOBODY | {"smtp_port": str(mail_server), "mail_from": "loginwatch@example.org"}
+
+    found = findings(loginwatch("check", "mailer", "--json", env=env).json)
+
+    assert found["mail"] == ("ok", f"127.0.0.1 port {mail_server} takes mails (smtp_tls none)")
+
+
+def test_a_registry_that_is_away_is_named(loginwatch: Loginwatch) -> None:
+    """With its address and what to check."""
+    env = NOBODY | {"schema_registry_url": "http://127.0.0.1:1"}
+
+    found = findings(loginwatch("check", "worker", "--json", env=env).json)
+
+    assert found["registry"][0] == "wrong"
+    assert "http://127.0.0.1:1" in found["registry"][1]
+
+
+def test_a_geo_database_that_cannot_be_read_is_named(loginwatch: Loginwatch, tmp_path) -> None:
+    """With the file."""
+    found = findings(
+        loginwatch("check", "worker", "--json", env=NOBODY | {"geo_databases": str(tmp_path / "no.mmdb")}).json
+    )
+
+    assert found["geo"][0] == "wrong"
+    assert "no.mmdb" in found["geo"][1]
+
+
+def test_an_unknown_process_is_refused(loginwatch: Loginwatch) -> None:
+    """With the names that there are."""
+    answer = loginwatch("check", "panel")
+
+    assert answer.code == 2
+    assert "'panel' is no process: choose from worker, gateway, mailer" in " ".join(answer.err.split())
+
+
+@pytest.mark.kafka
+def test_all_is_well_on_a_real_kafka(
+    loginwatch: Loginwatch, kafka: KafkaBroker, kafka_settings: Settings, mail_server: int
+) -> None:
+    """Topics as they should be; without a policy that is a remark, with one it is fine; code 0."""
+    env = {
+        "bootstrap_servers": kafka.settings.bootstrap_servers,
+        "partitions": str(kafka_settings.partitions),
+        "app": kafka_settings.app,
+        "gateway_api_key": "a-long-secret",
+        "smtp_port": str(mail_server),
+        "smtp_tls": "none",
+        "mail_from": "loginwatch@example.org",
+    }
+
+    loginwatch("topics", "create", env=env)
+    before = loginwatch("check", "--json", env=env)
+    loginwatch("policy", "set", "everyone", "--time-window", "60", "--allowed-ips", "3", env=env)
+    after = loginwatch("check", "--json", env=env)
+
+    assert (before.code, findings(before.json)["policies"][0]) == (0, "remark")
+    assert (after.code, findings(after.json)["policies"][0]) == (0, "ok")
+    assert findings(after.json)["topics"] == ("ok", f"all 13, {kafka_settings.partitions} partitions by account")

@@ -1,0 +1,53 @@
+"""Brokers for tests. Each process of pytest-xdist has its own."""
+
+import os
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from streams.bus.embedded import EmbeddedBroker
+from streams.settings import Settings
+from tests.kafka_broker import PARTITIONS, KafkaBroker, missing_tools
+
+
+def require_kafka() -> None:
+    """Skip where a real Kafka cannot run; fail instead where CI says that it must."""
+    missing = missing_tools()
+    if not missing:
+        return
+    reason = f"a real Kafka needs {', '.join(missing)} (deploy/kafka/README.md)"
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaBroker]:
+    """A real Kafka shared by the tests of this process; whoever stops or kills it takes `fresh_kafka` instead."""
+    require_kafka()
+    with KafkaBroker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def kafka_settings(kafka: KafkaBroker) -> Settings:
+    """Settings for the shared Kafka with all topics made anew and a name of its own for groups and changelog."""
+    kafka.wipe()
+    return kafka.with_topics(app=f"test-{secrets.token_hex(4)}")
+
+
+@pytest.fixture
+def fresh_kafka() -> Iterator[KafkaBroker]:
+    """A real Kafka for one test, with all topics, to be stopped, killed, paused and restarted at will."""
+    require_kafka()
+    with KafkaBroker() as broker:
+        broker.with_topics()
+        yield broker
+
+
+@pytest.fixture
+def embedded() -> Iterator[EmbeddedBroker]:
+    """The broker inside librdkafka with all topics, for one test."""
+    with EmbeddedBroker(Settings(partitions=PARTITIONS)) as broker:
+        yield broker

@@ -1,0 +1,104 @@
+"""The gateway as a real Dovecot sees it: a login reported, a blocked account refused, a missing door passed by."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from streams.bus.embedded import EmbeddedBroker
+from streams.settings import Settings
+from tests.connectors.doors import (
+    KEY,
+    block,
+    gateway_settings,
+    now_ms,
+    open_door,
+    read_all,
+    wait_for,
+    write_blocks,
+)
+from tests.connectors.dovecot import Dovecot, free_port, require_dovecot
+
+pytestmark = pytest.mark.mail_servers
+MESSAGE = 'Locked: "suspicious" logins. See https://help.example.org/locked'
+
+
+@pytest.fixture
+def broker():
+    with EmbeddedBroker(Settings(partitions=2)) as broker:
+        yield broker
+
+
+@pytest.fixture
+def settings(broker):
+    return gateway_settings(
+        broker.settings, gateway_listen=f"127.0.0.1:{free_port()}", gateway_deny_message=MESSAGE + "\r\n"
+    )
+
+
+@pytest.fixture
+def dovecot(settings):
+    require_dovecot()
+    # not tmp_path, whose name is too long for Dovecot's sockets
+    with (
+        tempfile.TemporaryDirectory(prefix="dovecot-") as folder,
+        Dovecot(Path(folder), f"http://{settings.gateway_listen}/", KEY) as dovecot,
+    ):
+        yield dovecot
+
+
+def test_logins_through_dovecot_are_reported(broker, settings, dovecot):
+    """A good and a bad password become two Logins with the client's address; each login asks twice before."""
+    before = now_ms()
+    with open_door(settings) as door:
+        assert dovecot.login("Alice@example.org", address="127.0.0.7") == "", dovecot.log()
+        assert "AUTHENTICATIONFAILED" in dovecot.login("bob@example.org", "wrong", address="127.0.0.8")
+        wait_for(lambda: door.count("loginwatch_reports_total", outcome="delivered") == 2, "two reports")
+        assert door.count("loginwatch_door_answers_total", answer="allowed") == 3
+
+    logins = {login["account"]: (key, login) for key, login in read_all(broker.settings, "logins")}
+    key, alice = logins["alice@example.org"]
+    assert key == b"alice@example.org"
+    assert (alice["ip"], alice["success"], alice["service"], alice["failure"]) == ("127.0.0.7", True, "imap", None)
+    assert before <= alice["time"] <= now_ms()
+    assert len(alice["session"]) > 10
+    assert (logins["bob@example.org"][1]["success"], logins["bob@example.org"][1]["ip"]) == (False, "127.0.0.8")
+
+
+def test_a_blocked_account_is_refused_with_our_words_until_it_is_opened(broker, settings, dovecot):
+    """The block denies a right password, familiar networks stay open, others are not touched, unblock works at once."""
+    with open_door(settings) as door:
+        assert dovecot.login("carol@example.org") == ""
+        write_blocks(settings, block("carol@example.org", except_networks=["127.0.0.64/30"]))
+        wait_for(lambda: door.count("loginwatch_blocks_held") == 1, "the block")
+
+        assert dovecot.login("carol@example.org") == f"b'[ALERT] {MESSAGE}'"
+        assert "ALERT" in dovecot.login("Carol@Example.org", "wrong")
+        assert dovecot.login("carol@example.org", address="127.0.0.65") == ""
+        assert dovecot.login("bob@example.org") == ""
+
+        write_blocks(settings, block("carol@example.org", state="open"))
+        wait_for(lambda: door.count("loginwatch_blocks_held") == 0, "the block to be lifted")
+        assert dovecot.login("carol@example.org") == ""
+        wait_for(lambda: door.count("loginwatch_reports_total", outcome="delivered") == 6, "six reports")
+
+    failures = [login["failure"] for _, login in read_all(broker.settings, "logins") if not login["success"]]
+    assert failures == ["policy", "policy"]
+
+
+def test_without_the_gateway_dovecot_lets_logins_pass(settings, dovecot):
+    """Dovecot fails open: a gateway that is stopped costs no login, also in the middle of the day."""
+    with open_door(settings):
+        assert dovecot.login("alice@example.org") == ""
+
+    assert dovecot.login("alice@example.org") == ""
+
+
+def test_a_wrong_key_is_visible_and_denies_nobody(broker, settings, dovecot):
+    """Dovecot with another secret gets 401 and lets everybody pass: the metric says so."""
+    write_blocks(settings, block())
+    with open_door(
+        gateway_settings(settings, gateway_listen=settings.gateway_listen, gateway_api_key="another")
+    ) as door:
+        assert dovecot.login("alice@example.org") == ""
+        wait_for(lambda: door.count("loginwatch_door_refused_total", reason="unauthorized") == 3, "three refusals")
