@@ -150,6 +150,7 @@ class Heard:
         self.last: str | None = None
 
     def __call__(self, error: KafkaError) -> None:
+        """Called by librdkafka when the client is polled."""
         if self.last is None or error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
             self.last = error.str()
 

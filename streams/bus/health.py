@@ -47,15 +47,15 @@ def parse_listen(text: str, setting: str = "listen address") -> tuple[str, int]:
     """
     host, colon, port = text.strip().rpartition(":")
     if not colon or not host:
-        raise ConfigurationError(f"setting {setting}: {text!r} is not host:port, for instance 127.0.0.1:9101")
+        raise ConfigurationError(f"setting {setting}: {text[:80]!r} is not host:port, for instance 127.0.0.1:9101")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
         if not _is_ipv6(host):
-            raise ConfigurationError(f"setting {setting}: {host!r} in brackets is not an IPv6 address")
+            raise ConfigurationError(f"setting {setting}: {host[:80]!r} in brackets is not an IPv6 address")
     elif ":" in host:
         raise ConfigurationError(f"setting {setting}: write an IPv6 address in brackets, for instance [::1]:9101")
     if not (port.isascii() and port.isdecimal() and int(port[:6]) <= HIGHEST_PORT):
-        raise ConfigurationError(f"setting {setting}: {port!r} is not a port number from 0 to {HIGHEST_PORT}")
+        raise ConfigurationError(f"setting {setting}: {port[:20]!r} is not a port number from 0 to {HIGHEST_PORT}")
     return host, int(port)
 
 
@@ -86,7 +86,7 @@ class HealthServer:
             raise ConfigurationError(
                 f"setting {setting}: cannot listen on {listen}: {text}. Choose another address or stop what uses it"
             ) from error
-        self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="health", daemon=True)
 
     def __enter__(self) -> Self:
         self.start()
@@ -178,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(with_body=False)
 
     def handle_one_request(self) -> None:
-        """One request with a bounded head: a longer one is cut off by the end of what may be read."""
+        """One request with a bounded head; a longer one ends the connection."""
         self.rfile = _Bounded(self.rfile)  # type: ignore[assignment]
         super().handle_one_request()
 
@@ -203,7 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Bounded:
-    """A request stream that ends after `MOST_HEADER_BYTES`."""
+    """A request stream that breaks off after `MOST_HEADER_BYTES`."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -211,6 +211,8 @@ class _Bounded:
 
     def readline(self, limit: int = -1) -> bytes:
         """The next line, as far as the bound allows."""
+        if self._left <= 0:
+            raise ConnectionAbortedError("the head of the request is too long")
         most = self._left if limit < 0 else min(limit, self._left)
         line: bytes = self._stream.readline(most)
         self._left -= len(line)

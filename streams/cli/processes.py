@@ -48,7 +48,7 @@ def demo(
         float | None, typer.Option("--for", metavar="SECONDS", min=1, help="End after this time instead of at Ctrl-C.")
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed, the same people and thieves.")] = 1,
-    accounts: Annotated[int, typer.Option(min=10, max=10_000, help="How many people.")] = 60,
+    accounts: Annotated[int, typer.Option(min=10, max=10_000, help="How many people.")] = 300,
 ) -> None:
     """Run all of it in this terminal, with simulated people and thieves; needs nothing else."""
     run = _process(context)

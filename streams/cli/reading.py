@@ -181,6 +181,7 @@ class _Merge:
         place = (message.topic() or "", message.partition() or 0)
         if error is None:
             record = from_message(message)
+            # compaction may have taken the last record before the end
             if place in self._open and record.offset < self._bounds[place].end:
                 self._waiting[place].append(record)
             if record.offset >= self._bounds[place].end - 1:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from streams.bus.dead_letters import UNKNOWN, DeadLetters
+from streams.bus.dead_letters import DeadLetters
 from streams.bus.producer import Producer
 from streams.bus.record import Record
 from streams.connectors.mail_outbox import Notice, finish
@@ -20,6 +20,7 @@ from streams.core.refusal import Refused
 from streams.errors import BadRecordError, DeliveryError
 from streams.metrics import Metrics
 from streams.records.codec import Codec
+from streams.records.letters import UNKNOWN
 from streams.settings import Settings
 from streams.topology import NOTIFICATIONS
 

@@ -15,12 +15,13 @@ from typing import Any
 import structlog
 from confluent_kafka import KafkaException
 
-from streams.bus.dead_letters import UNKNOWN, DeadLetters
+from streams.bus.dead_letters import DeadLetters
 from streams.bus.producer import Producer
 from streams.core.refusal import Refused
 from streams.errors import DeliveryError, RegistryUnavailableError
 from streams.metrics import REPORTS, Metrics
 from streams.records.codec import Codec
+from streams.records.letters import UNKNOWN
 from streams.settings import Settings
 from streams.topology import LOGINS
 

@@ -4,7 +4,7 @@ The activity of an account: which networks it was used from, how often, on how m
 
 from streams.core.addresses import Network
 from streams.core.presence import without_cut
-from streams.core.state import DAY_MS, DAYS_KEPT, DAYS_MASK, AccountState, Kept
+from streams.core.state import DAY_MS, DAYS_KEPT, DAYS_MASK, MOST_DAYS_BEFORE, AccountState, Kept
 from streams.core.values import Login
 
 MOST_NETWORKS = 64
@@ -34,7 +34,7 @@ def record(state: AccountState, login: Login, *, in_block: bool) -> Kept:
     kept.logins += 1
     kept.first_ms = min(kept.first_ms, login.time_ms)
     if login.time_ms > kept.last_ms:
-        _shift_days(kept, login.time_ms // DAY_MS - kept.day)
+        kept.days, kept.days_before = shift_days(kept.days, kept.days_before, login.time_ms // DAY_MS - kept.day)
         kept.last_ms = login.time_ms
         kept.address, kept.service, kept.country = login.address, login.service, login.country
     if not in_block:
@@ -80,8 +80,7 @@ def _let_go(state: AccountState, network: Network) -> None:
             incident.members.discard(network)
 
 
-def _shift_days(kept: Kept, days: int) -> None:
-    """Move the bits to a later last day; what falls off the end is kept as a number."""
-    shifted = kept.days << min(days, 2 * DAYS_KEPT)
-    kept.days_before += (shifted & ~DAYS_MASK).bit_count()
-    kept.days = shifted & DAYS_MASK
+def shift_days(days: int, days_before: int, days_on: int) -> tuple[int, int]:
+    """Move the bits of days to a last day that is `days_on` later; what falls off the end is kept as a number."""
+    shifted = days << min(days_on, 2 * DAYS_KEPT)
+    return shifted & DAYS_MASK, min(days_before + (shifted & ~DAYS_MASK).bit_count(), MOST_DAYS_BEFORE)

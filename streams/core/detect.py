@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from streams.core import activity, episodes, presence
 from streams.core.book import Rules
 from streams.core.episodes import Outputs, World
-from streams.core.state import NONE, AccountState
+from streams.core.state import NONE, NOT_JUDGED, AccountState
 from streams.core.values import Login
 
 
@@ -48,7 +48,11 @@ def judge(state: AccountState, login: Login, rules: Rules, *, now_ms: int, laten
     in_block = state.block is not None and state.block.covers(login.time_ms)
     state.newest_ms = max(state.newest_ms, min(login.time_ms, now_ms))
     activity.forget_old(state)
+    known = state.networks.get(login.network)
+    country = login.country if known is None else known.country
     kept = activity.record(state, login, in_block=in_block)
+    if kept.country != country:
+        state.stamp = NOT_JUDGED  # what counted before counts for another country now
     outcome = _outcome(state, login, rules, late=late, in_block=in_block)
     if outcome == "counted":
         runs = presence.without_cut(kept.runs, state.counts_from_ms)
@@ -57,7 +61,7 @@ def judge(state: AccountState, login: Login, rules: Rules, *, now_ms: int, laten
     verdict = Verdict(outcome, let_go=activity.make_room(state))
     if login.network in state.networks:
         if outcome == "counted":
-            state.stamp = rules.stamp
+            _stamp(state, login, rules)
             found = presence.excess(state, login.time_ms, rules)
             if found is not None:
                 verdict.outputs = episodes.exceeded(state, login, rules, found, now_ms=now_ms, world=world)
@@ -76,6 +80,18 @@ def _restart_if_demanded(state: AccountState, rules: Rules) -> None:
         state.episode = None
         for kept in state.networks.values():
             kept.runs = []
+
+
+def _stamp(state: AccountState, login: Login, rules: Rules) -> None:
+    """
+    Note by which rules the account was judged at its newest instant: `hot.py` leans on it for the logins that follow.
+
+    A late login is judged at its own presence only; under other rules than those noted, the newest instant is not judged.
+    """
+    if login.time_ms == state.newest_ms:
+        state.stamp = rules.stamp
+    elif state.stamp != rules.stamp:
+        state.stamp = NOT_JUDGED
 
 
 def _outcome(state: AccountState, login: Login, rules: Rules, *, late: bool, in_block: bool) -> str:

@@ -1,14 +1,16 @@
 """
-The hot path: an in-order login of a network that is present already, by patching the packed state.
+The hot path: an in-order login of a known network that cannot raise the count too far, by patching the packed state.
 
-Such a login cannot raise the count (`presence.py`), and nearly all logins are of this kind, so they need not unpack the
-account. `extend` answers None for anything else, and `detect.judge` does the work; a test holds that both come to the
-same state and outputs.
+Two kinds of login need no judgement, and nearly all logins are of them. A network that is present already stays present:
+the count does not rise (`presence.py`). A network that comes back after a pause counts again, but as long as no more
+networks and countries were used within the window than are allowed, the policy cannot be exceeded. `extend` answers None for
+anything else, and `detect.judge` does the work; a test holds that both come to the same state and outputs.
 """
 
 import struct
 from typing import NamedTuple
 
+from streams.core.activity import KEPT_MS, shift_days
 from streams.core.addresses import Network
 from streams.core.book import Rules
 from streams.core.state import BUSY, DAY_MS, ENTRY, HEADER, SERVICE_NUMBER
@@ -17,10 +19,12 @@ _HEAD = struct.Struct("<BBHqqq8s")
 _TIMES = struct.Struct("<qq")
 _TIMES_AT = 4
 _AFTER_TIMES = 20
-_KNOWN = struct.Struct("<x2s12xqIqI")
-"""Of an entry: country, run start, run last before last, last, logins."""
-_CHANGED = struct.Struct("<IqIB16s")
-"""What a login changes of an entry stands together at its end: one pack and one join instead of five."""
+_KNOWN = struct.Struct("<x2s6xIHqIqI")
+"""Of an entry: country, days, days before, run start, run last before last, last, logins."""
+_CHANGED = struct.Struct("<IHqIqIB16s")
+"""What a login changes of an entry stands together at its end: one pack and one join instead of eight."""
+_SEEN = struct.Struct("<x2s24xq21x")
+"""Of an entry: country, last."""
 _UNCHANGED = ENTRY.size - _CHANGED.size
 _ADDRESS_IN_ENTRY = ENTRY.size - 16
 _MOST_LOGINS = 0xFFFF_FFFE
@@ -60,13 +64,13 @@ def make_spot(number: int, network: Network, country: str | None, *, safe: bool,
 
 
 def extend(
-    packed: bytes, spot: Spot, time_ms: int, service: str, rules: Rules, *, offset: int, now_ms: int
+    packed: bytes, spot: Spot, time_ms: int, service: str, rules: Rules, *, offset: int, now_ms: int, lateness_ms: int
 ) -> bytes | None:
     """
     The state after one login, or None where it takes a full judgement.
 
     Full judgement is due when something is open, the rules changed, the login is out of order or ahead of `now`, or its
-    network is not present, was last used on another day, or has another country now.
+    network is new or has another country now, or comes back while a late login could still meet its last run.
     """
     _, flags, number, _, newest, counts_from, judged_by = _HEAD.unpack_from(packed)
     if flags & BUSY or judged_by != rules.stamp or not spot.counts or not newest <= time_ms <= now_ms:
@@ -74,28 +78,50 @@ def extend(
     at = _find(packed, number, spot)
     if at < 0:
         return None
-    country, run_start, run_back, last_ms, logins = _KNOWN.unpack_from(packed, at)
-    if (
-        country != spot.packed_country
-        or run_start <= counts_from
-        or not last_ms <= time_ms < last_ms - run_back + rules.window_ms  # without a run, 49 days back: over any window
-        or time_ms // DAY_MS != last_ms // DAY_MS
-        or logins > _MOST_LOGINS
-    ):
+    country, days, days_before, run_start, run_back, last_ms, logins = _KNOWN.unpack_from(packed, at)
+    if country != spot.packed_country or last_ms > time_ms or logins > _MOST_LOGINS:
         return None
-    middle, end = at + _UNCHANGED, at + ENTRY.size
+    gone_ms = last_ms - run_back + rules.window_ms  # without a run, 49 days back: longer than any window
+    if time_ms >= gone_ms or run_start <= counts_from:
+        if (
+            time_ms <= counts_from
+            or time_ms - lateness_ms < gone_ms
+            or time_ms >= last_ms + KEPT_MS
+            or not _are_few(packed, number, at, time_ms, rules)
+        ):
+            return None
+        run_start = time_ms
     if time_ms == last_ms:  # of equal times the first one read stays
-        changed = _CHANGED.pack(0, last_ms, logins + 1, packed[end - 17], packed[end - 16 : end])
+        seen = packed[at + ENTRY.size - 17], packed[at + ENTRY.size - 16 : at + ENTRY.size]
     else:
-        changed = _CHANGED.pack(0, time_ms, logins + 1, SERVICE_NUMBER[service], spot.packed)
+        seen = SERVICE_NUMBER[service], spot.packed
+        days_on = time_ms // DAY_MS - last_ms // DAY_MS
+        if days_on:
+            days, days_before = shift_days(days, days_before, days_on)
     return b"".join(
         (
             packed[:_TIMES_AT],
             _TIMES.pack(offset, time_ms),
-            packed[_AFTER_TIMES:middle],
-            changed,
-            packed[end:],
+            packed[_AFTER_TIMES : at + _UNCHANGED],
+            _CHANGED.pack(days | 1, days_before, run_start, 0, time_ms, logins + 1, *seen),
+            packed[at + ENTRY.size :],
         )
+    )
+
+
+def _are_few(packed: bytes, number: int, own: int, time_ms: int, rules: Rules) -> bool:
+    """Whether no more networks and countries were used within the window, this one among them, than are allowed."""
+    policy = rules.policy
+    if number <= policy.allowed_ips and not policy.allowed_countries:
+        return True
+    networks, countries = 1, {packed[own + 1 : own + 3]}
+    gone_ms = time_ms - rules.window_ms
+    for country, last_ms in _SEEN.iter_unpack(packed[HEADER.size : HEADER.size + number * ENTRY.size]):
+        if last_ms > gone_ms:
+            networks += 1
+            countries.add(country)
+    return (networks <= policy.allowed_ips or not policy.allowed_ips) and (
+        len(countries) <= policy.allowed_countries or not policy.allowed_countries
     )
 
 

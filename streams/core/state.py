@@ -22,10 +22,13 @@ from streams.core.refusal import Refused
 VERSION = 1
 NONE = -1
 """A time or offset that is not set."""
+NOT_JUDGED = bytes(8)
+"""The stamp of an account that no rules were applied to yet, or not to what is kept of it now."""
 DAY_MS = 86_400_000
 DAYS_KEPT = 32
 """Days are kept as one bit each for this many days back from a network's last login, and as a number before."""
 DAYS_MASK = (1 << DAYS_KEPT) - 1
+MOST_DAYS_BEFORE = 0xFFFF
 MOST_LOGINS = 0xFFFF_FFFF
 
 HEADER = struct.Struct("<BBHqqq8sHBB")
@@ -138,7 +141,7 @@ class AccountState:
     networks: dict[Network, Kept] = field(default_factory=dict)
     newest_ms: int = NONE
     cutoff_ms: int = NONE
-    stamp: bytes = bytes(8)
+    stamp: bytes = NOT_JUDGED
     window: int = 0
     ipv4_prefix: int = 0
     ipv6_prefix: int = 0
@@ -236,7 +239,7 @@ def _pack_entry(kept: Kept) -> bytes:
         (kept.country or "\0\0").encode(),
         kept.first_ms.to_bytes(6, "big"),
         kept.days,
-        min(kept.days_before, 0xFFFF),
+        kept.days_before,
         start,
         kept.last_ms - last if kept.runs else 0xFFFF_FFFF,
         kept.last_ms,

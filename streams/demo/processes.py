@@ -45,6 +45,7 @@ class Children:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._running: list[Child] = []
+        self._reserved: list[socket.socket] = []
 
     def __enter__(self) -> Self:
         return self
@@ -74,6 +75,27 @@ class Children:
         self._running.append(child)
         return child
 
+    def listen(self, preferred: str) -> str:
+        """
+        The preferred `host:port` if it is free, else another port of the loopback interface.
+
+        The preferred one is reserved against other demos that start now, by the UDP port of the same number: the child
+        takes the TCP port only later.
+        """
+        host, _, port = preferred.rpartition(":")
+        reserved = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            reserved.bind((host, int(port)))
+            if _is_free(host, int(port)):
+                self._reserved.append(reserved)
+                return preferred
+        except OSError:
+            pass  # another demo has it, or the host is none of ours
+        reserved.close()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return f"127.0.0.1:{probe.getsockname()[1]}"
+
     def check(self) -> None:
         """Are all of them alive? Raises ChildError for one that is not."""
         for child in self._running:
@@ -96,7 +118,20 @@ class Children:
                 child.process.kill()
                 child.process.wait()
                 child.out.close()
+            for reserved in self._reserved:
+                reserved.close()
             self._running.clear()
+            self._reserved.clear()
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
 
 
 def last_words(folder: Path) -> list[str]:
@@ -119,21 +154,6 @@ def environment(settings: Settings) -> dict[str, str]:
         if value != field.default:
             kept[f"{ENVIRONMENT_PREFIX}{name.upper()}"] = _text(value)
     return kept
-
-
-def free_listen(preferred: str) -> str:
-    """The preferred `host:port` if it is free, else another port of the loopback interface."""
-    host, _, port = preferred.rpartition(":")
-    for address in ((host, int(port)), ("127.0.0.1", 0)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(address)
-            except OSError:
-                continue
-            found_host, found_port = probe.getsockname()
-            return f"{found_host}:{found_port}"
-    raise LoginwatchError("no free port on 127.0.0.1: is the loopback interface up?")
 
 
 def _text(value: object) -> str:

@@ -21,7 +21,7 @@ from streams.bus.view import Record, TableView
 from streams.demo import rules
 from streams.demo.mailbox import Mail, Mailbox
 from streams.demo.processes import ChildError, Children, last_words
-from streams.demo.stage import FLUSH_S, child_settings, listens, publish_rules, simulate_people, until_ready
+from streams.demo.stage import FLUSH_S, GEO_FILE, child_settings, listens, publish_rules, simulate_people, until_ready
 from streams.demo.story import Story
 from streams.demo.tally import Tally
 from streams.demo.waiting import cancel, ended_with, interrupts
@@ -111,7 +111,7 @@ class _Demo:
         self._stop = asyncio.Event()
         with interrupts(self._stop):
             async with self._mailbox:
-                self._settings = child_settings(self._settings, self._folder, self._mailbox.port)
+                self._settings = child_settings(self._settings, self._children, self._mailbox.port)
                 await asyncio.to_thread(self._prepare)
                 with self._console.status("Starting the worker, the gateway and the mailer"):
                     ready = await until_ready(self._settings, self._children, self._stop)
@@ -125,7 +125,7 @@ class _Demo:
 
     def _prepare(self) -> None:
         """The geo database, the rules, the processes."""
-        write_geo(self._folder / "world.mmdb")
+        write_geo(self._folder / GEO_FILE)
         publish_rules(self._settings, self._codec, _now_ms())
         for name in ("worker", "gateway", "mailer"):
             self._children.start(name, self._settings)

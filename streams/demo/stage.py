@@ -5,14 +5,13 @@ Before the first login: the simulated people, the settings of the processes, the
 import asyncio
 import secrets
 import time
-from pathlib import Path
 
 import aiohttp
 from pydantic import SecretStr
 
 from streams.bus.producer import Producer
 from streams.demo import rules
-from streams.demo.processes import ChildError, Children, free_listen
+from streams.demo.processes import ChildError, Children
 from streams.demo.waiting import pause
 from streams.records.codec import Codec
 from streams.settings import Settings
@@ -29,6 +28,7 @@ GUESSES = 0.05
 ENDLESS_S = 12 * 3600
 READY_S = 90.0
 FLUSH_S = 10.0
+GEO_FILE = "world.mmdb"
 
 
 def simulate_people(seed: int, accounts: int, seconds: float | None) -> Simulation:
@@ -46,17 +46,17 @@ def simulate_people(seed: int, accounts: int, seconds: float | None) -> Simulati
     return simulation
 
 
-def child_settings(settings: Settings, folder: Path, smtp_port: int) -> Settings:
+def child_settings(settings: Settings, children: Children, smtp_port: int) -> Settings:
     """The settings given, with the demo's own broker, files, ports and secret."""
     return settings.model_copy(
         update={
             "app": "loginwatch-demo",
-            "geo_databases": (str(folder / "world.mmdb"),),
+            "geo_databases": (str(children.folder / GEO_FILE),),
             "gateway_api_key": SecretStr(secrets.token_urlsafe(24)),
             "gateway_allow_anonymous": False,
-            "gateway_listen": free_listen(settings.gateway_listen),
-            "worker_health_listen": free_listen(settings.worker_health_listen),
-            "mailer_health_listen": free_listen(settings.mailer_health_listen),
+            "gateway_listen": children.listen(settings.gateway_listen),
+            "worker_health_listen": children.listen(settings.worker_health_listen),
+            "mailer_health_listen": children.listen(settings.mailer_health_listen),
             "mail_from": "loginwatch@example.org",
             "mail_rate": 1000,
             "smtp_host": "127.0.0.1",

@@ -21,6 +21,7 @@ from streams.engine.batch import Arrival, Batch, Decision, Forward, Headers, Out
 from streams.engine.tables import Tables
 from streams.records.codec import Codec
 from streams.records.letters import dead_letter
+from streams.records.login import Login as LoginFields
 from streams.topology import BY_NAME, COMMANDS, DEAD_LETTERS, LOGINS, SUBMISSIONS
 
 MOST_SPOTS = 100_000
@@ -104,8 +105,9 @@ class Engine:
             if raw is None or len(raw) > self._largest:
                 raise _unusable(raw, self._largest)
             if topic == LOGINS.name:
-                if not self._usual_login(partition, offset, now_ms, key, raw):
-                    self._login(Arrival(topic, partition, offset, now_ms, key, raw, headers))
+                fields = self._codec.login(raw)
+                if not self._is_usual(fields, partition, offset, now_ms, key):
+                    self._login(Arrival(topic, partition, offset, now_ms, key, raw, headers), fields)
             elif topic == SUBMISSIONS.name:
                 self._submission(Arrival(topic, partition, offset, now_ms, key, raw, headers))
             else:
@@ -138,14 +140,14 @@ class Engine:
         self._count("dead_letters", refusal.reason)
         self._batch.outputs.append(Output(DEAD_LETTERS.name, key, self._encode(DEAD_LETTERS.record, record), now_ms))
 
-    def _usual_login(self, partition: int, offset: int, now_ms: int, key: bytes | None, raw: bytes) -> bool:
+    def _is_usual(self, fields: LoginFields, partition: int, offset: int, now_ms: int, key: bytes | None) -> bool:
         """
-        The hot path: a login of a known account, under its key, that takes no judgement. False = read it in full.
+        The hot path: a login of a known account, under its key, that takes no judgement, is done here. False = it is not.
 
         Nothing is changed before the answer is yes, so reading it again does no harm. Everything that the full way asks
         is asked here too: a known name is canonical, and a known account lies in its partition.
         """
-        time_ms, account, ip, success, service, _ = self._codec.login(raw)
+        time_ms, account, ip, success, service, _ = fields
         packed = self.accounts[partition].get(account) if partition in self.accounts else None
         if packed is None or not success or offset <= login_offset(packed):
             return False
@@ -155,15 +157,17 @@ class Engine:
         spot = rules.spots.get(ip)
         if spot is None:
             return False
-        patched = hot.extend(packed, spot, time_ms, service, rules, offset=offset, now_ms=now_ms)
+        patched = hot.extend(
+            packed, spot, time_ms, service, rules, offset=offset, now_ms=now_ms, lateness_ms=self._lateness_ms
+        )
         if patched is None:
             return False
         self.accounts[partition][account] = self._batch.touched[account] = patched
         self._usual += 1
         return True
 
-    def _login(self, arrival: Arrival) -> None:
-        time_ms, account, ip, success, service, login_id = self._codec.login(arrival.raw)
+    def _login(self, arrival: Arrival, fields: LoginFields) -> None:
+        time_ms, account, ip, success, service, login_id = fields
         if not success:
             self._count("logins", "failed")
             return

@@ -8,6 +8,7 @@ from typing import Any
 from streams.core.episodes import NAMESPACE
 from streams.core.refusal import Refused
 
+MOST_DETAIL = 1_000  # characters
 UNKNOWN = -1
 """Partition or offset of what did not come from Kafka."""
 
@@ -25,16 +26,16 @@ def dead_letter(
     largest: int = 1 << 16,
 ) -> dict[str, Any]:
     """
-    The DeadLetter of one refused record. Its id is derived from where it stood, or from its bytes, so that a repetition is known.
+    The DeadLetter of one refused record; key and bytes over `largest` are cut, and the detail says so.
 
-    Bytes over `largest` are cut, and the detail says so.
+    `partition` and `offset` are -1 where it came by another way than Kafka.
     """
-    detail = str(refusal)
-    if raw is not None and len(raw) > largest:
-        detail += f" (the first {largest} of {len(raw)} bytes are kept)"
-    place = [topic, partition, offset] if offset >= 0 else [topic, hashlib.sha256(raw or b"").hexdigest()]
+    detail = str(refusal)[:MOST_DETAIL]
+    for name, part in (("key", key), ("value", raw)):
+        if part is not None and len(part) > largest:
+            detail += f" (the first {largest} of {len(part)} bytes of the {name} are kept)"
     return {
-        "id": str(uuid.uuid5(NAMESPACE, json.dumps(["dead-letter", *place]))),
+        "id": letter_id(topic, partition, offset, raw),
         "topic": topic,
         "partition": partition,
         "offset": offset,
@@ -45,3 +46,16 @@ def dead_letter(
         "raw": None if raw is None else raw[:largest],
         "process": process,
     }
+
+
+def letter_id(topic: str, partition: int, offset: int, raw: bytes | None) -> str:
+    """
+    The id of a dead letter: of its position, or of its bytes where the position is unknown.
+
+    A record refused again after a crash, or by another process, has the same id.
+
+    >>> letter_id("logins", 3, 14, None) == letter_id("logins", 3, 14, b"anything")
+    True
+    """
+    place = [topic, partition, offset] if offset >= 0 else [topic, hashlib.sha256(raw or b"").hexdigest()]
+    return str(uuid.uuid5(NAMESPACE, json.dumps(["dead-letter", *place])))

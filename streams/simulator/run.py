@@ -27,7 +27,7 @@ from streams.simulator.simulation import Event, Options, Simulation
 from streams.simulator.thieves import KINDS, Kind, Plan, Takeover
 from streams.simulator.world import write_geo
 
-__all__ = ["Recipe", "feed_gateway", "feed_topic", "write_geo", "write_jsonl", "write_truth"]
+__all__ = ["MONDAY_MS", "Recipe", "feed_gateway", "feed_topic", "write_geo", "write_jsonl", "write_truth"]
 
 MONDAY_MS = 1_767_571_200_000
 """5 January 2026, 00:00 UTC: where a simulation starts unless it is told otherwise."""

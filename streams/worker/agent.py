@@ -27,7 +27,6 @@ from streams.worker.measures import Measures
 
 log = structlog.get_logger(__name__)
 
-FORWARD_MARK = (("loginwatch-forwarded", b"1"),)
 REGISTRY_WAIT_S = 20.0
 """Longest wait of one batch for a schema registry that does not answer."""
 REGISTRY_PAUSE_S = 0.5
@@ -138,8 +137,10 @@ class BatchAgent:
 
 
 def _published(batch: Batch) -> list[Sent]:
-    """Outputs and forwards; the key decides their partition, and a forward is marked so that it happens once."""
-    passed_on = [Sent(record.topic, record.key, record.value, headers=FORWARD_MARK) for record in batch.forwards]
+    """Outputs and forwards; the key decides their partition."""
+    passed_on = [
+        Sent(record.topic, record.key, record.value, headers=tuple(record.headers)) for record in batch.forwards
+    ]
     outputs = [
         Sent(output.topic, output.key, output.value, timestamp_ms=output.timestamp_ms) for output in batch.outputs
     ]

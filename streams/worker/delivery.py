@@ -46,7 +46,7 @@ class Deliveries:
         self._on_repeat = on_repeat
         self._failures: list[tuple[str, KafkaError]] = []
         self._fatal: KafkaError | None = None
-        self._client = new_producer(_config(settings, lease, self._on_error))
+        self._client = new_producer({**_config(settings, lease, self._on_error), "on_delivery": self._on_delivery})
 
     async def deliver(self, records: Iterable[Sent], epoch: int) -> None:
         """

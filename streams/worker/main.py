@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -90,6 +91,7 @@ def serve(settings: Settings, make_parts: Callable[[Settings], Parts] = producti
     Raises ConfigurationError, TopicError and BrokerUnavailableError for what keeps it from starting.
     """
     _tame_logs(settings)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the event loop takes over
     _wait_for_kafka(settings)
     if problems := check_topics(settings):
         raise TopicError("; ".join(problems) + ". Run `loginwatch topics create`, or `topics check` for the whole list")
@@ -130,6 +132,7 @@ class Worker:
         for part in (health, tables, lag, watchdog):
             part.start()
         beating = asyncio.ensure_future(self._beat(shell, gauges, tables))
+        beating.add_done_callback(lambda task: task.cancelled() or self._fail(task.exception()))
         try:
             clean = await self._run_app(shell)
         finally:

@@ -2,7 +2,7 @@
 
 import uuid
 
-from streams.bus.dead_letters import DeadLetters, letter_id
+from streams.bus.dead_letters import DeadLetters
 from streams.bus.embedded import EmbeddedBroker
 from streams.bus.producer import Producer
 from streams.bus.tail import tail
@@ -10,6 +10,7 @@ from streams.core.refusal import Refused
 from streams.metrics import DEAD_LETTERS as METRIC
 from streams.metrics import Metrics
 from streams.records.codec import Codec
+from streams.records.letters import letter_id
 from streams.topology import DEAD_LETTERS
 
 REFUSAL = Refused("bad_ip", "'999.1.1.1' is not an IP address")
@@ -53,12 +54,17 @@ def test_a_record_without_key_and_value_is_kept_as_that(embedded: EmbeddedBroker
 
 def test_what_is_larger_than_the_limit_is_cut_and_says_so(embedded: EmbeddedBroker) -> None:
     """A giant record must not make a giant, undeliverable letter."""
-    letters = DeadLetters(Producer(embedded.settings), Codec(), "worker", Metrics("worker"), max_record_bytes=1_000)
+    producer = Producer(embedded.settings)
+    letters = DeadLetters(producer, Codec(), "worker", Metrics("worker"), max_record_bytes=1_000)
 
-    letter = letters.letter("logins", 0, 1, 0, b"k" * 1_001, b"r" * 5_000, REFUSAL)
+    letters.write("logins", 0, 1, 0, b"k" * 1_001, b"r" * 5_000, REFUSAL)
+    producer.flush(10)
 
+    (record,) = tail(embedded.settings, [DEAD_LETTERS])
+    letter = Codec().decode("DeadLetter", record.value or b"")
     assert (len(letter["raw"]), len(letter["key"])) == (1_000, 1_000)
-    assert letter["detail"].endswith("(cut: 1000 of 5000 bytes are kept) (key cut: 1000 of 1001 bytes are kept)")
+    assert "1000 of 1001 bytes of the key" in letter["detail"]
+    assert "1000 of 5000 bytes of the value" in letter["detail"]
 
 
 def test_the_id_tells_positions_apart_and_is_the_same_again() -> None:

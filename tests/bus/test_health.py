@@ -94,9 +94,14 @@ def test_only_get_and_head_are_answered(process: Process, method: str) -> None:
     assert process.ask("/metrics", method)[0] == 501
 
 
-@pytest.mark.parametrize(
-    "request_", [b"GET /" + b"x" * 100_000, b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000 + b"\r\n"]
-)
+GIANTS = [
+    b"GET /" + b"x" * 100_000,
+    b"GET /metrics HTTP/1.1\r\n" + b"X: y\r\n" * 20_000 + b"\r\n",
+    b"GET /metrics HTTP/1.1\r\n" + (b"X: " + b"y" * 1_000 + b"\r\n") * 20 + b"\r\n",
+]
+
+
+@pytest.mark.parametrize("request_", GIANTS, ids=["path", "headers", "bytes"])
 def test_a_giant_request_is_cut_off_and_the_next_is_answered(process: Process, request_: bytes) -> None:
     """Bounded in bytes, whatever the client sends."""
     with socket.create_connection(("127.0.0.1", process.server.port), 10) as connection:

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from streams.bus.clients import new_admin
 from streams.bus.consumer import GroupReader
@@ -10,7 +11,7 @@ from streams.bus.producer import Producer
 from streams.bus.tail import tail
 from streams.bus.view import Record, TableView
 from streams.settings import Settings
-from streams.topology import BLOCKS, LOGINS, NOTIFICATIONS, POLICIES
+from streams.topology import BLOCKS, LOGINS, NOTIFICATIONS, POLICIES, Topic, changelog
 from tests.eventually import eventually
 from tests.kafka_broker import KafkaBroker
 
@@ -23,9 +24,26 @@ log.segment.delete.delay.ms=100
 """
 
 
-def start_view(settings: Settings, *topics: object) -> tuple[TableView, dict[bytes | None, bytes | None]]:
+def compact_at_once(settings: Settings, topic: Topic) -> None:
+    wanted = {"min.cleanable.dirty.ratio": "0.0", "segment.ms": "500", "max.compaction.lag.ms": "500"}
+    entries = [ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in wanted.items()]
+    resource = ConfigResource(ResourceType.TOPIC, topic.name, incremental_configs=entries)
+    admin = new_admin(settings)
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(30)
+
+
+def few(settings: Settings, topic: Topic, producer: Producer) -> list[Record]:
+    """All records of the topic once compaction has left less than a hundred; one more record rolls its segment."""
+    producer.send(topic.name, b"roll", key="roll", partition=0)
+    producer.flush(20)
+    records = list(tail(settings, [topic]))
+    return records if len(records) < 100 else []
+
+
+def start_view(settings: Settings, *topics: Topic) -> tuple[TableView, dict[bytes | None, bytes | None]]:
     rows: dict[bytes | None, bytes | None] = {}
-    view = TableView(settings, topics, lambda record: rows.__setitem__(record.key, record.value))  # type: ignore[arg-type]
+    view = TableView(settings, topics, lambda record: rows.__setitem__(record.key, record.value))
     view.start()
     return view, rows
 
@@ -45,47 +63,20 @@ def test_a_view_of_a_compacted_topic_catches_up_over_the_gaps() -> None:
     """Compaction took most records, the newest of them too; the view still knows when it has everything."""
     with KafkaBroker(extra=COMPACTING) as broker:
         settings = broker.with_topics()
-        admin = new_admin(settings)
-        name = f"{settings.app}-accounts-changelog"
-        compact_at_once(admin, name)
+        topic = changelog(settings)
+        compact_at_once(settings, topic)
         producer = Producer(settings)
         for number in range(30_000):
-            producer.send(name, b"%d" % number, key=f"account-{number % 10}", partition=0)
+            producer.send(topic.name, b"%d" % number, key=f"account-{number % 10}", partition=0)
         producer.flush(30)
 
-        records: list[Record] = eventually(lambda: few(settings, name, producer), 60, what="compaction")
+        records = eventually(lambda: few(settings, topic, producer), 60, what="compaction")
 
-        topic = next(t for t in topics_of(settings) if t.name == name)
         view, rows = start_view(settings, topic)
         assert view.caught_up.wait(30)
         assert rows == {record.key: record.value for record in records}
         assert view.lag() == 0
         view.stop()
-
-
-def compact_at_once(admin, name):
-    from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
-
-    wanted = {"min.cleanable.dirty.ratio": "0.0", "segment.ms": "500", "max.compaction.lag.ms": "500"}
-    entries = [ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in wanted.items()]
-    for future in admin.incremental_alter_configs(
-        [ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)]
-    ).values():
-        future.result(30)
-
-
-def topics_of(settings: Settings):
-    from streams.topology import all_topics
-
-    return all_topics(settings)
-
-
-def few(settings: Settings, name: str, producer: Producer) -> list[Record]:
-    """All records of the topic once compaction has left less than a hundred; a record more rolls its segment."""
-    producer.send(name, b"roll", key="roll", partition=0)
-    producer.flush(20)
-    records = list(tail(settings, [topic for topic in topics_of(settings) if topic.name == name]))
-    return records if len(records) < 100 else []
 
 
 def test_producer_view_and_group_survive_a_broker_that_is_killed_and_started(fresh_kafka: KafkaBroker) -> None:

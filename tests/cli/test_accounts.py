@@ -3,7 +3,9 @@
 import pytest
 
 from streams.bus.embedded import EmbeddedBroker
+from streams.cli import accounts
 from streams.cli.moments import now_ms
+from streams.cli.session import Session
 from streams.cli.store import Store
 from streams.topology import COMMANDS
 from tests.cli.conftest import Loginwatch
@@ -47,6 +49,32 @@ def test_an_account_is_shown_with_status_networks_and_policy(
     assert "198.51.100.9/32" in answer.out
     assert ["time_window", "60", "everyone"] in [line.split() for line in answer.out.splitlines()]
     assert [network["counted"] for network in view["networks"]] == [False, True]
+
+
+def test_an_answer_to_somebody_else_is_not_ours(embedded: EmbeddedBroker) -> None:
+    """All answers are on one topic; the request's id tells them apart."""
+    run = Session(flags={"bootstrap_servers": embedded.bootstrap_servers}, config_file=None, json=True)
+    worker = SmallWorker(embedded.settings)
+
+    class Tail:
+        """Answers come only when the question is asked, that of another first."""
+
+        def __enter__(self) -> object:
+            accounts.send(run, "other@example.org", "describe")
+            worker.__enter__()
+            return self.tail.__enter__()
+
+        def __exit__(self, *error: object) -> None:
+            self.tail.__exit__(*error)
+            worker.__exit__(*error)
+
+        tail = run.store.tail("account-views")
+
+    run.store.tail = lambda _topic: Tail()  # type: ignore[method-assign,assign,return-value]
+    view = accounts.ask(run, "user@example.org", 20)
+
+    assert view is not None
+    assert view["account"] == "user@example.org"
 
 
 def test_nobody_answers_is_a_sentence(on_kafka: Loginwatch) -> None:

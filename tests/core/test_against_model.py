@@ -136,8 +136,7 @@ def test_an_account_under_attack_stays_small(crowd: list[tuple[int, str]], windo
         for output in machine.read(login(now_ms - s * SECOND_MS, now_ms + i, ip))
     ]
 
-    (packed,) = machine.engine.accounts[0].values()
-    state = unpack(packed)
+    state = unpack(machine.engine.accounts[0]["user@example.org"])
     assert len(state.networks) <= 64
     assert all(len(kept.runs) <= 64 for kept in state.networks.values())
     assert all(len(record["networks"]) <= 64 for topic, record in written if topic == "incidents")

@@ -39,7 +39,7 @@ RULES = [
 
 steps = st.tuples(
     st.sampled_from(ADDRESSES[:1] * 5 + ADDRESSES),
-    st.sampled_from([1, 1, 1, 2, 3, 8, 12, -1, -3, -12]).map(lambda minutes: minutes * MINUTE),
+    st.sampled_from([1, 1, 1, 2, 3, 8, 12, 16, 25, 1500, 44_000, -1, -3, -12]).map(lambda minutes: minutes * MINUTE),
     st.sampled_from([0, 0, 0, 0, 1000, -1000, 200_000]),
     st.sampled_from([0, 0, 0, 0, 0, 0, 1, 2, 3, 4]),
     st.sampled_from(["imap", "smtp"]),
@@ -83,7 +83,7 @@ def test_where_the_hot_path_answers_it_answers_as_the_full_judgement(
         time = now + skew + min(0, step)
         spot = spot_of(rules, address)
 
-        patched = hot.extend(packed, spot, time, service, rules, offset=offset, now_ms=now)
+        patched = hot.extend(packed, spot, time, service, rules, offset=offset, now_ms=now, lateness_ms=5 * MINUTE)
         state, outcome, outputs = judged(packed, spot, time, service, rules, now)
         state.login_offset = offset
 
@@ -102,7 +102,14 @@ def test_a_polling_client_takes_the_hot_path() -> None:
     state, _, _ = judged(pack(AccountState()), spot, START, "imap", rules, START)
 
     later = hot.extend(
-        pack(state), spot_of(rules, "2001:db8::2"), START + MINUTE, "imap", rules, offset=1, now_ms=START + MINUTE
+        pack(state),
+        spot_of(rules, "2001:db8::2"),
+        START + MINUTE,
+        "imap",
+        rules,
+        offset=1,
+        now_ms=START + MINUTE,
+        lateness_ms=0,
     )
 
     assert later is not None

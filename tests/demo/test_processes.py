@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from streams.demo.processes import ChildError, Children, environment, free_listen, last_words
+from streams.demo.processes import ChildError, Children, environment, last_words
 from streams.settings import Settings, load_settings
 from tests.eventually import eventually
 
@@ -41,24 +41,41 @@ def test_children_end_even_after_an_exception(tmp_path: Path) -> None:
     """Leaving the block ends them, whatever the reason."""
     settings = Settings(bootstrap_servers="127.0.0.1:1", gateway_listen="127.0.0.1:0", gateway_allow_anonymous=True)
 
-    def fail() -> None:
-        raise RuntimeError("on purpose")
+    started = []
 
-    with pytest.raises(RuntimeError), Children(tmp_path) as children:
-        child = children.start("gateway", settings)
+    def fail() -> None:
+        with Children(tmp_path) as children:
+            started.append(children.start("gateway", settings))
+            raise RuntimeError("on purpose")
+
+    with pytest.raises(RuntimeError, match="on purpose"):
         fail()
 
-    assert child.process.returncode is not None
+    assert started[0].process.returncode is not None
 
 
-def test_a_free_port_is_found_when_the_preferred_one_is_taken() -> None:
+def test_a_free_port_is_found_when_the_preferred_one_is_taken(tmp_path: Path) -> None:
     """The usual address if nobody has it, else any other on the loopback interface."""
-    with socket.socket() as taken:
+    with socket.socket() as taken, Children(tmp_path) as children:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         preferred = f"127.0.0.1:{taken.getsockname()[1]}"
-        other = free_listen(preferred)
+        other = children.listen(preferred)
+        taken.close()
 
-    assert other != preferred
-    assert other.startswith("127.0.0.1:")
-    assert free_listen(preferred) == preferred
+        assert other != preferred
+        assert other.startswith("127.0.0.1:")
+        assert children.listen(preferred) == preferred
+
+
+def test_two_demos_that_start_together_share_no_port(tmp_path: Path) -> None:
+    """The second one must not take a port that the first one's process has yet to take; afterwards it is free again."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        preferred = f"127.0.0.1:{probe.getsockname()[1]}"
+
+    with Children(tmp_path) as first, Children(tmp_path) as second:
+        assert first.listen(preferred) == preferred
+        assert second.listen(preferred) != preferred
+        first.stop()
+        assert second.listen(preferred) == preferred
