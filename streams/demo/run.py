@@ -33,6 +33,7 @@ from streams.simulator.world import write_geo
 from streams.topology import BLOCKS, INCIDENTS, SUBMISSIONS
 
 PARTITIONS = 4
+APP = "loginwatch-demo"
 ACCOUNTS = 300
 PROBE_S = 0.01
 COUNTS_S = 0.5
@@ -59,7 +60,7 @@ def run_demo(
     failed = True
     try:
         with (
-            EmbeddedBroker(settings.model_copy(update={"partitions": PARTITIONS})) as broker,
+            EmbeddedBroker(settings.model_copy(update={"app": APP, "partitions": PARTITIONS})) as broker,
             Children(folder) as children,
         ):
             demo = _Demo(broker.settings, folder, children, console, seconds=seconds, seed=seed, accounts=accounts)

@@ -50,7 +50,6 @@ def child_settings(settings: Settings, children: Children, smtp_port: int) -> Se
     """The settings given, with the demo's own broker, files, ports and secret."""
     return settings.model_copy(
         update={
-            "app": "loginwatch-demo",
             "geo_databases": (str(children.folder / GEO_FILE),),
             "gateway_api_key": SecretStr(secrets.token_urlsafe(24)),
             "gateway_allow_anonymous": False,

@@ -4,17 +4,30 @@ from streams import metrics as declared
 from streams.geo import NoPlaces, Places
 from streams.metrics import Metrics
 from streams.worker.engine import Engine
+from streams.worker.lease import Lease
 from streams.worker.progress import Progress
 from streams.worker.tables import Tables
+
+SAME_NAME = (
+    "the group throws this worker out again and again: another one has the same worker_id (the host's name, if none is"
+    " set). Give each worker its own"
+)
 
 
 class Gauges:
     """Answers Prometheus and `/health/ready` from the worker's progress, in their threads."""
 
     def __init__(
-        self, metrics: Metrics, progress: Progress, engine: Engine, places: Places | NoPlaces, tables: Tables
+        self,
+        metrics: Metrics,
+        progress: Progress,
+        lease: Lease,
+        engine: Engine,
+        places: Places | NoPlaces,
+        tables: Tables,
     ) -> None:
         self._metrics = metrics
+        self._lease = lease
         self._progress = progress
         self._engine = engine
         self._places = places
@@ -63,4 +76,6 @@ class Gauges:
             found.append("waiting for the group to share out the partitions")
         if (problem := self._tables.problem()) is not None:
             found.append(problem)
+        if self._lease.lost_often():
+            found.append(SAME_NAME)
         return found

@@ -11,10 +11,13 @@ microseconds between looking and queueing.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
 POLL_S = 0.02
+OFTEN = 4
+OFTEN_WITHIN_S = 60.0
 NEVER, FOREVER = float("-inf"), float("inf")
 
 
@@ -39,6 +42,7 @@ class Lease:
         self._clock = clock
         self._renewed = NEVER
         self._ends = NEVER
+        self._losses: deque[float] = deque(maxlen=OFTEN)
 
     def joined(self) -> None:
         """The worker became a member of a new generation."""
@@ -55,6 +59,11 @@ class Lease:
     def lost(self) -> None:
         """Kafka does not know this member any more; what is still in hand is void until it has joined again."""
         self._renewed = self._ends = NEVER
+        self._losses.append(self._clock())
+
+    def lost_often(self) -> bool:
+        """Whether the group has thrown this worker out several times in a minute: somebody else has its name."""
+        return len(self._losses) == OFTEN and self._clock() - self._losses[0] < OFTEN_WITHIN_S
 
     def fresh(self) -> bool:
         """Whether the last heartbeat is young enough to queue a record."""

@@ -37,7 +37,7 @@ from streams.worker.app import Shell, build, worker_id
 from streams.worker.changelog import StateForm
 from streams.worker.engine import Engine
 from streams.worker.form import PackedStates
-from streams.worker.gauges import Gauges
+from streams.worker.gauges import SAME_NAME, Gauges
 from streams.worker.lag import LagReader
 from streams.worker.tables import PolicyTables
 from streams.worker.watchdog import Watchdog
@@ -50,6 +50,7 @@ REGISTRY_PATIENCE_S = 2.0
 """Asking holds the event loop: shorter than any heartbeat or stall."""
 BEAT_S = 0.25
 HOUSEKEEPING_S = 10.0
+LETTERS_S = 3.0
 STOP_S = 10.0
 """A clean stop is done by then; otherwise the process ends without one, and nothing is lost by it."""
 CRASHED = DeliveryError.exit_code
@@ -114,39 +115,40 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
-        letters_producer = Producer(self._settings, on_fatal=self._fail)
+        settings, engine = self._settings, self._parts.engine
+        letters_producer = Producer(settings, on_fatal=self._fail)
         letters_producer.start_polling()
         letters = DeadLetters(letters_producer, self._parts.codec, "worker", self._metrics)
-        tables = PolicyTables(self._settings, self._parts.engine, partial(_refuse, letters), self._fail)
-        shell = build(self._settings, self._parts.engine, self._parts.form, tables, self._metrics, self._fail)
-        gauges = Gauges(self._metrics, shell.progress, self._parts.engine, self._parts.places, tables)
-        lag = LagReader(self._settings, shell.progress)
-        watchdog = Watchdog(shell.progress, self._settings.worker_stall_timeout)
-        health = HealthServer(
-            self._settings.worker_health_listen,
-            metrics=self._metrics,
-            ready=gauges.reasons,
-            setting="worker_health_listen",
-        )
+        tables = PolicyTables(settings, engine, partial(_refuse, letters), self._fail)
+        shell = build(settings, engine, self._parts.form, tables, self._metrics, self._fail)
+        gauges = Gauges(self._metrics, shell.progress, shell.lease, engine, self._parts.places, tables)
         shell.progress.loop_beat = shell.progress.clock()
-        for part in (health, tables, lag, watchdog):
+        parts = (self._health(gauges), tables, LagReader(settings, shell.progress), self._watchdog(shell))
+        for part in parts:
             part.start()
         beating = asyncio.ensure_future(self._beat(shell, gauges, tables))
-        beating.add_done_callback(lambda task: task.cancelled() or self._fail(task.exception()))
+        beating.add_done_callback(self._fail_unless_cancelled)
         try:
             clean = await self._run_app(shell)
         finally:
             beating.cancel()
-            for part in (watchdog, lag, tables, health):
+            for part in reversed(parts):
                 await asyncio.to_thread(part.stop)
             shell.deliveries.close()
             with suppress(LoginwatchError):
-                await asyncio.to_thread(letters_producer.close, 5)
+                await asyncio.to_thread(letters_producer.close, LETTERS_S)
         if not clean:
             # Faust hangs when it is told to stop in the middle of a rebalance; nothing is lost by leaving it there
             log.warning("the worker ends without a clean stop", seconds=STOP_S)
             os._exit(self._exit_code())
         return self._exit_code()
+
+    def _health(self, gauges: Gauges) -> HealthServer:
+        listen = self._settings.worker_health_listen
+        return HealthServer(listen, metrics=self._metrics, ready=gauges.reasons, setting="worker_health_listen")
+
+    def _watchdog(self, shell: Shell) -> Watchdog:
+        return Watchdog(shell.progress, self._settings.worker_stall_timeout)
 
     async def _run_app(self, shell: Shell) -> bool:
         log.info("worker starts", app=self._settings.app, worker=worker_id(self._settings))
@@ -187,6 +189,8 @@ class Worker:
                 housekeeping = now
                 gauges.measure()
                 self._reload_places()
+                if shell.lease.lost_often():
+                    log.error("the worker cannot stay in its group", reason=SAME_NAME)
             await asyncio.sleep(BEAT_S)
 
     def _reload_places(self) -> None:
@@ -203,6 +207,10 @@ class Worker:
             log.error("the worker must stop", error=_text(self._failure), exc_info=None if known else self._failure)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
+
+    def _fail_unless_cancelled(self, task: "asyncio.Future[None]") -> None:
+        if not task.cancelled():
+            self._fail(task.exception())
 
     def _exit_code(self) -> int:
         if self._failure is None:

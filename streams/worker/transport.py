@@ -27,6 +27,8 @@ from streams.worker.progress import Progress
 
 BATCH_TOPICS = frozenset(topic.name for topic in topology.WORKER_INPUTS)
 
+FETCH_WAIT_MS = 100
+
 OVERRIDDEN = {
     "Consumer": (
         "getmany",
@@ -43,12 +45,23 @@ OVERRIDDEN = {
         "perform_seek",
         "verify_event_path",
     ),
-    "AIOKafkaConsumerThread": ("on_start",),
+    "AIOKafkaConsumerThread": ("_create_worker_consumer", "on_start"),
 }
 
 
 class LeasedThread(driver.AIOKafkaConsumerThread):
-    """The consumer's thread; tells the lease about every heartbeat."""
+    """The consumer's thread; tells the lease about every heartbeat, and does not let an empty fetch wait for long."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        """
+        Faust's consumer, with a shorter wait of a fetch that finds nothing (Faust has 1.5 s fixed).
+
+        Kafka answers as soon as there is a record; the embedded broker holds the fetch for all of that time: measured there,
+        from login to closed door, a median of 0.75 s became 0.14 to 0.22 s.
+        """
+        consumer: Any = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001
+        return consumer
 
     async def on_start(self) -> None:
         """Start the aiokafka consumer, then listen to its coordinator's heartbeats."""

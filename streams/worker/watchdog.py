@@ -26,8 +26,9 @@ SETTLE_FACTOR = 3
 
 def stalls(progress: Progress, timeout_s: float, now: float) -> Iterator[str]:
     """Every way in which the worker stands still at `now`, as a sentence."""
-    if now - progress.loop_beat > timeout_s:
-        yield f"the event loop has not run for {now - progress.loop_beat:.0f} s"
+    silent = now - progress.loop_beat
+    if silent > timeout_s:
+        yield f"the event loop has not run for {silent:.0f} s"
     if progress.broker_error is not None or now - progress.broker_seen > BROKER_SILENT_S:
         return
     if progress.recovering:
@@ -86,7 +87,7 @@ class Watchdog:
             frozen = now - woke > self._interval_s + self._timeout_s / 2
             woke = now
             if frozen:  # the whole process was stopped: its numbers are as old as ours
-                self._progress.count_from = now
+                self._progress.count_from = self._progress.loop_beat = now
                 continue
             for sentence in stalls(self._progress, self._timeout_s, now):
                 self._end(sentence)

@@ -95,3 +95,17 @@ async def test_waiting_for_a_lost_lease_ends(lease: Lease) -> None:
 
     with pytest.raises(LeaseLostError):
         await lease.hold(epoch)
+
+
+def test_losing_the_membership_again_and_again_is_noticed(lease: Lease, clock: Clock) -> None:
+    """Two workers with one name throw each other out; a single loss is life."""
+    for _ in range(3):
+        lease.joined()
+        lease.lost()
+    assert not lease.lost_often()
+
+    lease.lost()
+    assert lease.lost_often()
+
+    clock.now += 61
+    assert not lease.lost_often()

@@ -1,0 +1,164 @@
+"""The order of a batch, and what happens when something in it goes wrong."""
+
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from streams.errors import DeliveryError, RegistryUnavailableError
+from streams.metrics import DECISION_SECONDS, Metrics
+from streams.worker import agent as module
+from streams.worker.agent import BatchAgent
+from streams.worker.delivery import Sent
+from streams.worker.lease import Lease, LeaseLostError
+from streams.worker.measures import Measures
+from streams.worker.progress import Progress
+from tests.worker.stand_in import StandIn
+
+
+class Kafka:
+    """Deliveries that are noted, or fail with what is given."""
+
+    def __init__(self) -> None:
+        self.done: list[Any] = []
+        self.error: BaseException | None = None
+
+    async def deliver(self, records: Iterable[Sent], epoch: int) -> None:
+        if self.error is not None:
+            raise self.error
+        self.done.append([record.topic for record in records])
+
+    def delivered(self, message: Any) -> None:
+        self.done.append(message.offset)
+
+
+class Bench:
+    """An agent, everything around it, and what it told."""
+
+    def __init__(self, engine: Any) -> None:
+        self.kafka = Kafka()
+        self.lease = Lease(30, 60)
+        self.lease.joined()
+        self.told: list[Any] = []
+        self.metrics = Metrics("worker")
+        self.agent = BatchAgent(
+            engine,
+            self.kafka,  # type: ignore[arg-type]
+            self.lease,
+            Measures(self.metrics, Progress()),
+            "changelog",
+            before_batch=lambda: self.told.append("tables"),
+            on_abandoned=lambda: self.told.append("abandoned"),
+            on_failure=self.told.append,
+        )
+
+    async def run(self, *messages: Any) -> None:
+        """As Faust runs it."""
+
+        class Stream:
+            app = SimpleNamespace(consumer=self.kafka)
+
+            async def events(self) -> Any:
+                for message in messages:
+                    yield SimpleNamespace(message=message)
+
+        await self.agent.run(Stream())
+
+
+def batch(offset: int, *raws: bytes) -> Any:
+    records = [
+        SimpleNamespace(offset=offset + n, timestamp=1000, key=b"a@example.org", value=raw, headers=())
+        for n, raw in enumerate(raws)
+    ]
+    return SimpleNamespace(topic="logins", partition=0, offset=offset + len(raws) - 1, value=records)
+
+
+async def test_outputs_come_before_the_changelog_and_both_before_the_offset() -> None:
+    """In the other order a crash would lose outputs, or apply a login twice."""
+    bench = Bench(StandIn())
+
+    await bench.run(batch(0, b"x", b"y"))
+
+    assert bench.told == ["tables"]
+    assert bench.kafka.done == [["incidents", "incidents"], ["changelog"], 1]
+    assert "loginwatch_decision_seconds_count 2.0" in bench.metrics.page().decode()
+    assert DECISION_SECONDS.processes == ("worker",)
+
+
+async def test_after_a_failure_no_later_batch_is_delivered() -> None:
+    """Faust goes on with the next event after an exception; the worker must not."""
+    bench = Bench(StandIn())
+    error = bench.kafka.error = DeliveryError("refused")
+
+    await bench.run(batch(0, b"x"))
+    bench.kafka.error = None
+    await bench.run(batch(1, b"y"))
+
+    assert bench.told == ["tables", error]
+    assert bench.kafka.done == []
+
+
+async def test_a_defect_in_the_engine_stops_the_worker() -> None:
+    """Whatever it is: nothing leaves the loop, and nothing is committed past it."""
+
+    class Broken(StandIn):
+        def process(self, *_: Any, **__: Any) -> None:
+            raise ZeroDivisionError
+
+    bench = Bench(Broken())
+
+    await bench.run(batch(0, b"x"), batch(1, b"y"))
+
+    assert [type(told) for told in bench.told] == [str, ZeroDivisionError]
+    assert bench.kafka.done == []
+
+
+async def test_a_batch_without_a_membership_is_given_up_with_those_behind_it() -> None:
+    """They are another worker's now; the next membership begins anew."""
+    bench = Bench(StandIn())
+    bench.kafka.error = LeaseLostError()
+
+    await bench.run(batch(0, b"x"), batch(1, b"y"))
+    assert bench.told == ["tables", "abandoned"]
+
+    bench.kafka.error = None
+    bench.lease.joined()
+    await bench.run(batch(0, b"x"))
+
+    assert bench.kafka.done[-1] == 0
+
+
+class WithoutRegistry(StandIn):
+    """Records that begin with 0 need a registry that answers after some questions."""
+
+    def __init__(self, questions: int) -> None:
+        super().__init__()
+        self.questions = questions
+
+    def process(self, topic: str, partition: int, offset: int, now_ms: int, *rest: Any) -> None:
+        if rest[1].startswith(b"\0") and self.questions > 0:
+            self.questions -= 1
+            raise RegistryUnavailableError("connection refused")
+        super().process(topic, partition, offset, now_ms, *rest)
+
+
+async def test_a_registry_that_comes_back_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record waits, and is then read like any other."""
+    monkeypatch.setattr(module, "REGISTRY_PAUSE_S", 0.001)
+    bench = Bench(WithoutRegistry(questions=3))
+
+    await bench.run(batch(0, b"x", b"\0y", b"z"))
+
+    assert bench.kafka.done == [["incidents"] * 3, ["changelog"], 2]
+
+
+async def test_a_registry_that_stays_away_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What only it could explain goes to dead letters after a while; the rest goes on."""
+    monkeypatch.setattr(module, "REGISTRY_PAUSE_S", 0.001)
+    monkeypatch.setattr(module, "REGISTRY_WAIT_S", 0.01)
+    bench = Bench(WithoutRegistry(questions=10**9))
+
+    await bench.run(batch(0, b"x", b"\0y", b"z"))
+
+    assert bench.kafka.done == [["incidents", "dead-letters", "incidents"], ["changelog"], 2]
