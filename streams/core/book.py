@@ -88,6 +88,8 @@ class RuleBook:
         self.safe: dict[str, dict[Network, SafeNetwork]] = {}
         self.groups: dict[str, str] = {}
         self._rules: dict[str, Rules] = {}
+        self._with_own: set[str] = set()
+        """Accounts that ever had a policy or safe network of their own: their rules are not those of their domain."""
 
     def set_policy(self, key: str, record: Mapping[str, Any] | None) -> None:
         """
@@ -98,6 +100,7 @@ class RuleBook:
         else:
             scope, policy = parse_policy(record, self.default_domain)
             self.policies[scope] = policy
+            self._note_own(scope)
         self._rules.clear()
 
     def set_safe_network(self, key: str, record: Mapping[str, Any] | None) -> None:
@@ -108,6 +111,7 @@ class RuleBook:
         else:
             safe = parse_safe_network(record, self.default_domain)
             self.safe.setdefault(safe.scope, {})[safe.network] = safe
+            self._note_own(safe.scope)
         self._rules.clear()
 
     def set_domain(self, key: str, record: Mapping[str, Any] | None) -> None:
@@ -137,8 +141,7 @@ class RuleBook:
 
     def rules(self, account: str, now_ms: int) -> Rules:
         """The rules of a canonical account at `now`."""
-        own = f"account:{account}"
-        key = own if own in self.policies or self.safe.get(own) else domain_of(account)
+        key = account if account in self._with_own else account.rpartition("@")[2]
         rules = self._rules.get(key)
         if rules is None or not rules.since_ms <= now_ms < rules.until_ms:
             if len(self._rules) >= MOST_CACHED:
@@ -151,6 +154,11 @@ class RuleBook:
         return EffectivePolicy.from_levels(
             [(scope, self.policies[scope]) for scope in self.scopes(account) if scope in self.policies]
         )
+
+    def _note_own(self, scope: str) -> None:
+        kind, _, name = scope.partition(":")
+        if kind == "account":
+            self._with_own.add(name)
 
     def _resolve(self, account: str, now_ms: int) -> Rules:
         since, until, active = -FOREVER, FOREVER, []

@@ -78,6 +78,7 @@ def _restart_if_demanded(state: AccountState, rules: Rules) -> None:
     if demanded != (state.window, state.ipv4_prefix, state.ipv6_prefix):
         state.window, state.ipv4_prefix, state.ipv6_prefix = demanded
         state.episode = None
+        state.stamp = NOT_JUDGED
         for kept in state.networks.values():
             kept.runs = []
 

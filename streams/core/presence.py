@@ -72,6 +72,8 @@ def excess(state: AccountState, time_ms: int, rules: Rules) -> Excess | None:
 
     Counted are networks that the rules of now neither trust nor ignore. None = nowhere exceeded.
     """
+    if not _is_possible(state, rules):
+        return None
     evidence = _evidence(state, rules)
     starts = {
         start
@@ -95,6 +97,15 @@ def excess(state: AccountState, time_ms: int, rules: Rules) -> Excess | None:
     if not instants:
         return None
     return Excess(tuple(instants), first_rule, most_ips, most_countries, frozenset(networks))
+
+
+def _is_possible(state: AccountState, rules: Rules) -> bool:
+    """Whether more networks or countries are kept at all than are allowed: most accounts have fewer."""
+    policy = rules.policy
+    if 0 < policy.allowed_ips < len(state.networks):
+        return True
+    countries = {kept.country for kept in state.networks.values()} - {None}
+    return 0 < policy.allowed_countries < len(countries)
 
 
 def present_networks(state: AccountState, instant: int, rules: Rules) -> set[Network]:

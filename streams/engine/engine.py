@@ -273,7 +273,7 @@ class Engine:
     def _make_spot(self, rules: Rules, ip: str) -> Spot:
         number = parse_address(ip)
         network = cut(number, rules.policy.ipv4_prefix, rules.policy.ipv6_prefix)
-        country = self._places.country(format_address(number))
+        country = self._places.country(format_address(number) if ":" in ip else ip)
         safe = rules.safe_cover(Network(number, 128)) is not None
         spot = hot.make_spot(number, network, country, safe=safe, ignored=country in rules.ignored)
         if len(rules.spots) >= MOST_SPOTS:

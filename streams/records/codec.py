@@ -74,11 +74,10 @@ class Codec:
 
     def login(self, raw: bytes) -> login.Login:
         """The fields of a Login that judging needs: time, account, ip, success, service, id. Raises as `decode` does."""
-        found = login.from_single_object(raw)
-        if found is None and raw[:1] == b"{":
+        if raw[:1] == b"{":
             value = parse_json(raw)
-            found = login.from_value(value) or needed(from_json("Login", value))
-        return found or needed(self.decode("Login", raw))
+            return login.from_value(value) or needed(from_json("Login", value))
+        return login.from_single_object(raw) or needed(self.decode("Login", raw))
 
     def _single_object(self, record: str, raw: bytes) -> dict[str, Any]:
         schema = self._by_header.get((record, raw[: schemas.HEADER_BYTES]))
