@@ -68,9 +68,7 @@ INCIDENTS = counter(
     labels=("rule", "level"),
 )
 INCIDENT_REVISIONS = counter("loginwatch_incident_revisions", "Revisions of incidents after the first.", "worker")
-BLOCKS = counter(
-    "loginwatch_blocks", "Blocks by kind: automatic, manual, lifted.", "worker", labels=("kind",)
-)
+BLOCKS = counter("loginwatch_blocks", "Blocks by kind: automatic, manual, lifted.", "worker", labels=("kind",))
 NETWORKS_LET_GO = counter(
     "loginwatch_networks_let_go", "Networks given up because an account has more than 64.", "worker"
 )
@@ -86,13 +84,16 @@ LAG = gauge(
     labels=("topic", "partition"),
 )
 RECOVERY_REMAINING = gauge(
-    "loginwatch_worker_recovery_remaining", "Changelog records still to read before logins are judged.", "worker", unit="records"
+    "loginwatch_worker_recovery_remaining",
+    "Changelog records still to read before logins are judged.",
+    "worker",
+    unit="records",
 )
 RECOVERING = gauge("loginwatch_worker_recovering", "1 while accounts are read from the changelog.", "worker")
 ACCOUNTS = gauge("loginwatch_worker_accounts", "Accounts in this worker's memory.", "worker", unit="accounts")
 STATE_BYTES = gauge(
     "loginwatch_worker_state_bytes",
-    "Bytes of their packed states, without the dictionary; measured every few seconds.",
+    "Bytes of their packed states, without the dictionary; estimated from a thousand of them per partition.",
     "worker",
     unit="bytes",
 )
@@ -104,7 +105,9 @@ BATCH_RECORDS = histogram(
     buckets=(1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000),
 )
 BATCH_SECONDS = histogram(
-    "loginwatch_worker_batch_seconds", "Time of one batch, from its first record to Kafka's last acknowledgement.", "worker"
+    "loginwatch_worker_batch_seconds",
+    "Time of one batch, from its first record to Kafka's last acknowledgement.",
+    "worker",
 )
 DECISION_SECONDS = histogram(
     "loginwatch_decision_seconds",
@@ -112,12 +115,16 @@ DECISION_SECONDS = histogram(
     "worker",
 )
 BLOCK_SECONDS = histogram(
-    "loginwatch_block_seconds", "Time from a login's arrival in Kafka to the block it caused, acknowledged by Kafka.", "worker"
+    "loginwatch_block_seconds",
+    "Time from a login's arrival in Kafka to the block it caused, acknowledged by Kafka.",
+    "worker",
 )
 COMMITS = counter("loginwatch_worker_commits", "Commits of offsets that Kafka has accepted.", "worker")
 IN_FLIGHT = gauge("loginwatch_worker_in_flight", "Batches begun and not yet acknowledged.", "worker", unit="batches")
 STAGES_REPEATED = counter(
-    "loginwatch_worker_stages_repeated", "Times the records of a batch were sent again because Kafka gave no answer in time.", "worker"
+    "loginwatch_worker_stages_repeated",
+    "Times the records of a batch were sent again because Kafka gave no answer in time.",
+    "worker",
 )
 BATCHES_ABANDONED = counter(
     "loginwatch_worker_batches_abandoned", "Batches given up because the group went on without this worker.", "worker"
@@ -125,48 +132,118 @@ BATCHES_ABANDONED = counter(
 TABLES_CAUGHT_UP = gauge(
     "loginwatch_worker_tables_caught_up", "1 once all policies, safe networks and domains were read.", "worker"
 )
-COUNTRY_RULE = gauge("loginwatch_worker_country_rule", "1 with a geo database; without one no country is counted.", "worker")
-GEO_AGE = gauge("loginwatch_worker_geo_age_seconds", "Age of the oldest geo database, by its build time.", "worker", unit="seconds")
+COUNTRY_RULE = gauge(
+    "loginwatch_worker_country_rule", "1 with a geo database; without one no country is counted.", "worker"
+)
+GEO_BUILT = gauge(
+    "loginwatch_worker_geo_built_timestamp_seconds",
+    "When the oldest geo database in use was built, seconds since 1970; 0 = there is none.",
+    "worker",
+    unit="seconds",
+)
 
 # --- gateway
 DOOR_ANSWERS = counter(
     "loginwatch_door_answers",
-    "Answers to `allow` by kind: allowed, denied, familiar (blocked, but from a network that stays open), and open_..., "
-    "let pass unjudged: open_not-ready (blocks still loading), open_bad-json and other faults of the request.",
+    "Answers to `allow` by kind: allowed, denied, familiar (blocked, but from a network that stays open), "
+    "whitelisted, blacklisted (by the gateway's lists), and open_..., let pass unjudged: open_not-ready (blocks still "
+    "loading), open_bad-json and other faults of the request.",
     "gateway",
     labels=("answer",),
+)
+ACCESS_ENTRIES = gauge(
+    "loginwatch_access_entries", "Entries of the black and white lists in memory.", "gateway", unit="entries"
+)
+ACCESS_CHANGES = counter(
+    "loginwatch_access_changes",
+    "Changes of the lists that weakforced's clients asked for, by outcome: written, refused (the request is wrong, or the "
+    "list full), failed (Kafka did not take it).",
+    "gateway",
+    labels=("outcome",),
+)
+ACCESS_UNREADABLE = counter(
+    "loginwatch_access_unreadable",
+    "Records of `access-lists` and `safe-networks` that the gateway could not read, by reason.",
+    "gateway",
+    labels=("reason",),
 )
 DOOR_REFUSED = counter(
     "loginwatch_door_refused",
     "Requests and connections that no command saw, by reason: unauthorized, too-large, method, unknown, slow, broken, "
-    "fault, connections. Mail servers let the login pass then.",
+    "fault, connections, stopping. Mail servers let the login or the message pass then.",
     "gateway",
+    "postfix",
     labels=("reason",),
 )
 DOOR_SECONDS = histogram(
     "loginwatch_door_seconds",
     "Time to answer a request, without the network.",
     "gateway",
+    "postfix",
     labels=("command",),
     buckets=(0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 1),
 )
-DOOR_CONNECTIONS = gauge("loginwatch_door_connections", "Open connections.", "gateway", unit="connections")
+DOOR_CONNECTIONS = gauge("loginwatch_door_connections", "Open connections.", "gateway", "postfix", unit="connections")
 REPORTS = counter(
     "loginwatch_reports",
-    "Reports by outcome: login (on its way to `logins`), policy (a login that we denied), delivered (acknowledged by Kafka), "
+    "Reports by outcome: login (on its way to `logins`), submission (on its way to `submissions`), policy (a login that we denied), delivered (acknowledged by Kafka), "
     "not_a_login (doveadm), unusable_failure (failed, without usable name or address), dead_letter, dropped (buffer full), "
     "lost (Kafka refused it, or not acknowledged at stop).",
     "gateway",
+    "postfix",
     labels=("outcome",),
 )
-REPORTS_BUFFERED = gauge("loginwatch_reports_buffered", "Reports not yet acknowledged by Kafka.", "gateway", unit="reports")
-BLOCKS_HELD = gauge("loginwatch_blocks_held", "Blocks in force in this door's memory.", "gateway", unit="blocks")
-BLOCKS_UNREADABLE = counter(
-    "loginwatch_blocks_unreadable", "Records of `blocks` that could not be read, by reason.", "gateway", labels=("reason",)
+REPORTS_BUFFERED = gauge(
+    "loginwatch_reports_buffered", "Reports not yet acknowledged by Kafka.", "gateway", "postfix", unit="reports"
 )
-VIEW_LAG = gauge("loginwatch_view_lag", "Records of `blocks` not yet applied here.", "gateway", unit="records")
-VIEW_READY = gauge("loginwatch_view_ready", "1 once all blocks were loaded; before, everybody is let pass.", "gateway")
-KAFKA_UP = gauge("loginwatch_kafka_up", "1 while Kafka answers this process.", "worker", "gateway")
+BLOCKS_HELD = gauge(
+    "loginwatch_blocks_held", "Blocks in force in this door's memory.", "gateway", "postfix", unit="blocks"
+)
+BLOCKS_UNREADABLE = counter(
+    "loginwatch_blocks_unreadable",
+    "Records of `blocks` that could not be read, by reason.",
+    "gateway",
+    "postfix",
+    labels=("reason",),
+)
+VIEW_LAG = gauge(
+    "loginwatch_view_lag", "Records of `blocks` not yet applied here.", "gateway", "postfix", unit="records"
+)
+VIEW_READY = gauge(
+    "loginwatch_view_ready", "1 once all blocks were loaded; before, everybody is let pass.", "gateway", "postfix"
+)
+KAFKA_UP = gauge("loginwatch_kafka_up", "1 while Kafka answers this process.", "worker", "gateway", "postfix")
+
+# --- postfix
+POLICY_ANSWERS = counter(
+    "loginwatch_postfix_answers",
+    "Answers to Postfix by kind: anonymous (nobody is logged in), allowed, denied, familiar (blocked, but from a network that "
+    "stays open), sender (refused by the sender policy), and open_..., let pass unjudged: open_not-ready (blocks still "
+    "loading), open_bad-account and other faults of the request, open_fault (ours).",
+    "postfix",
+    labels=("answer",),
+)
+SENDERS_REFUSED = counter(
+    "loginwatch_senders_refused",
+    "Requests refused by the sender policy, by the demand that was broken: match_username, match_domain.",
+    "postfix",
+    labels=("demand",),
+)
+SENDERS_SEEN = counter(
+    "loginwatch_senders",
+    "Accepted messages by how MAIL FROM is related to the account: own, null, domain (another address of it), foreign, malformed.",
+    "postfix",
+    labels=("relation",),
+)
+RULES_READY = gauge(
+    "loginwatch_rules_ready", "1 once all policies and domains were loaded; before, any sender may be used.", "postfix"
+)
+RULES_UNREADABLE = counter(
+    "loginwatch_rules_unreadable",
+    "Records of `policies` and `domains` that could not be used, by reason.",
+    "postfix",
+    labels=("reason",),
+)
 
 # --- mailer
 NOTIFICATIONS_READ = counter("loginwatch_notifications_read", "Notifications read from their topic.", "mailer")
@@ -184,8 +261,12 @@ MAIL_OLDEST_PENDING = gauge(
     "Age of the oldest notification with a mail that is not sent yet; 0 = none.",
     "mailer",
 )
-MAIL_DELAY = histogram("loginwatch_mail_delay_seconds", "Time from a notification to its mail being taken by the server.", "mailer")
-SMTP_UP = gauge("loginwatch_smtp_up", "Whether the mail server took or judged the last mail tried (1) or is failing (0).", "mailer")
+MAIL_DELAY = histogram(
+    "loginwatch_mail_delay_seconds", "Time from a notification to its mail being taken by the server.", "mailer"
+)
+SMTP_UP = gauge(
+    "loginwatch_smtp_up", "Whether the mail server took or judged the last mail tried (1) or is failing (0).", "mailer"
+)
 
 # --- every process
 DEAD_LETTERS = counter(
@@ -193,6 +274,7 @@ DEAD_LETTERS = counter(
     "Records from outside that could not be used, by reason.",
     "worker",
     "gateway",
+    "postfix",
     "mailer",
     labels=("reason",),
 )

@@ -3,20 +3,22 @@ The hot path: an in-order login of a known network that cannot raise the count t
 
 Two kinds of login need no judgement, and nearly all logins are of them. A network that is present already stays present:
 the count does not rise (`presence.py`). A network that comes back after a pause counts again, but as long as no more
-networks and countries were used within the window than are allowed, the policy cannot be exceeded. `extend` answers None for
-anything else, and `detect.judge` does the work; a test holds that both come to the same state and outputs.
+networks and countries were used within the window than are allowed, the policy cannot be exceeded; likewise a new network.
+`extend` answers None for anything else, and `detect.judge` does the work; a test holds that both come to the same.
 """
 
 import struct
 from typing import NamedTuple
 
-from streams.core.activity import KEPT_MS, shift_days
+from streams.core.activity import KEPT_MS, MOST_NETWORKS, shift_days
 from streams.core.addresses import Network
 from streams.core.book import Rules
 from streams.core.state import BUSY, DAY_MS, ENTRY, HEADER, SERVICE_NUMBER
 
 _HEAD = struct.Struct("<BBHqqq8s")
 _TIMES = struct.Struct("<qq")
+_NUMBER = struct.Struct("<Hqq")
+_NUMBER_AT = 2
 _TIMES_AT = 4
 _AFTER_TIMES = 20
 _KNOWN = struct.Struct("<x2s6xIHqIqI")
@@ -70,14 +72,14 @@ def extend(
     The state after one login, or None where it takes a full judgement.
 
     Full judgement is due when something is open, the rules changed, the login is out of order or ahead of `now`, or its
-    network is new or has another country now, or comes back while a late login could still meet its last run.
+    network has another country now, or comes back while a late login could still meet its last run.
     """
     _, flags, number, _, newest, counts_from, judged_by = _HEAD.unpack_from(packed)
     if flags & BUSY or judged_by != rules.stamp or not spot.counts or not newest <= time_ms <= now_ms:
         return None
     at = _find(packed, number, spot)
     if at < 0:
-        return None
+        return _with_new_network(packed, number, spot, time_ms, service, rules, offset, counts_from)
     country, days, days_before, run_start, run_back, last_ms, logins = _KNOWN.unpack_from(packed, at)
     if country != spot.packed_country or last_ms > time_ms or logins > _MOST_LOGINS:
         return None
@@ -87,7 +89,7 @@ def extend(
             time_ms <= counts_from
             or time_ms - lateness_ms < gone_ms
             or time_ms >= last_ms + KEPT_MS
-            or not _are_few(packed, number, at, time_ms, rules)
+            or not _are_few(packed, number, country, time_ms, rules)
         ):
             return None
         run_start = time_ms
@@ -109,17 +111,56 @@ def extend(
     )
 
 
-def _are_few(packed: bytes, number: int, own: int, time_ms: int, rules: Rules) -> bool:
-    """Whether no more networks and countries were used within the window, this one among them, than are allowed."""
+def _with_new_network(
+    packed: bytes, number: int, spot: Spot, time_ms: int, service: str, rules: Rules, offset: int, counts_from: int
+) -> bytes | None:
+    """The state with one more network, in its place among the others; None where that could be one too many."""
+    if number >= MOST_NETWORKS or time_ms <= counts_from:
+        return None
+    if not _are_few(packed, number + 1, spot.packed_country, time_ms, rules):
+        return None
+    entry = ENTRY.pack(
+        spot.prefix,
+        spot.packed_country,
+        time_ms.to_bytes(6, "big"),
+        1,
+        0,
+        time_ms,
+        0,
+        time_ms,
+        1,
+        SERVICE_NUMBER[service],
+        spot.packed,
+    )
+    at = HEADER.size
+    order = spot.network.order
+    for index in range(number):
+        other = HEADER.size + index * ENTRY.size
+        shift = 128 - packed[other]
+        base = int.from_bytes(packed[other + _ADDRESS_IN_ENTRY : other + ENTRY.size], "big") >> shift << shift
+        if Network(base, packed[other]).order > order:
+            break
+        at = other + ENTRY.size
+    head = _NUMBER.pack(number + 1, offset, time_ms)
+    return b"".join((packed[:_NUMBER_AT], head, packed[_AFTER_TIMES:at], entry, packed[at:]))
+
+
+def _are_few(packed: bytes, number: int, country: bytes, time_ms: int, rules: Rules) -> bool:
+    """
+    Whether no more networks and countries were used within the window, this login's among them, than are allowed.
+
+    `number` is that of the networks kept with it.
+    """
     policy = rules.policy
     if number <= policy.allowed_ips and not policy.allowed_countries:
         return True
-    networks, countries = 1, {packed[own + 1 : own + 3]}
+    networks, countries = 1, {country}
     gone_ms = time_ms - rules.window_ms
-    for country, last_ms in _SEEN.iter_unpack(packed[HEADER.size : HEADER.size + number * ENTRY.size]):
+    end = HEADER.size + packed[_NUMBER_AT] * ENTRY.size
+    for other, last_ms in _SEEN.iter_unpack(packed[HEADER.size : end]):
         if last_ms > gone_ms:
             networks += 1
-            countries.add(country)
+            countries.add(other)
     return (networks <= policy.allowed_ips or not policy.allowed_ips) and (
         len(countries) <= policy.allowed_countries or not policy.allowed_countries
     )

@@ -154,9 +154,7 @@ class Engine:
         if self._route is not None and key != account.encode():
             return False
         rules = self.book.rules(account, now_ms)
-        spot = rules.spots.get(ip)
-        if spot is None:
-            return False
+        spot = rules.spots.get(ip) or self._make_spot(rules, ip)
         patched = hot.extend(
             packed, spot, time_ms, service, rules, offset=offset, now_ms=now_ms, lateness_ms=self._lateness_ms
         )

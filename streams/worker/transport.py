@@ -44,6 +44,7 @@ OVERRIDDEN = {
         "_wait_next_records",
         "perform_seek",
         "verify_event_path",
+        "on_buffer_full",
     ),
     "AIOKafkaConsumerThread": ("_create_worker_consumer", "on_start"),
 }
@@ -184,6 +185,14 @@ class BatchConsumer(driver.Consumer):
                 self._stored[tp] = offset
                 self.progress.committed((tp.topic, tp.partition), offset)
         return committed
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """
+        A full queue makes the fetcher wait, and that is enough.
+
+        Stock Faust takes the partition out of the fetch instead, and sleeps a second whenever none is left in it: with
+        few large batches that is most of the time.
+        """
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Stock Faust compares wall clock with monotonic time here and logs false alarms; `watchdog` does this job."""
