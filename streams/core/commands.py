@@ -8,7 +8,7 @@ from streams.core.episodes import Outputs, World
 from streams.core.policy import LONGEST_MINUTES, MINUTE_MS
 from streams.core.presence import without_cut
 from streams.core.refusal import Refused
-from streams.core.state import NONE, AccountState, Block
+from streams.core.state import NONE, NOT_JUDGED, AccountState, Block
 from streams.core.values import QUARTER_MS, QUARTERS_KEPT, judged_time
 
 
@@ -51,6 +51,7 @@ def _block(state: AccountState, command: dict[str, Any], rules: Rules, account: 
     block = Block(episodes.derived_id("block", command["id"]), now_ms, until_ms)
     state.put_block(block)
     state.episode = state.blocked_incident = None
+    state.stamp = NOT_JUDGED
     reason = command.get("reason") or "blocked by hand"
     return [("blocks", episodes.block_record(block, account, "blocked", until_ms, reason, command["actor"]))]
 
@@ -84,9 +85,10 @@ def _lift(state: AccountState, command: dict[str, Any], account: str, now_ms: in
 
 
 def _restart(state: AccountState, now_ms: int) -> None:
-    """Logins up to now never count again."""
+    """Logins up to now never count again; those dated later, which do, are judged anew with the next one."""
     state.cutoff_ms = max(state.cutoff_ms, now_ms)
     state.episode = state.blocked_incident = None
+    state.stamp = NOT_JUDGED
     for kept in state.networks.values():
         kept.runs = without_cut(kept.runs, state.cutoff_ms)
 

@@ -53,6 +53,8 @@ class Block:
     incident: Incident | None
     except_networks: list[Network]
     lifted: int | None = None
+    closed: bool = False
+    """A reset came after it: its incident takes no further networks in."""
 
     @property
     def end(self) -> int:
@@ -162,7 +164,7 @@ class Account:
 
     def incidents(self) -> list[Incident]:
         """The incidents to which networks may still be added."""
-        of_block = self.block.incident if self.block else None
+        of_block = self.block.incident if self.block and not self.block.closed else None
         return [incident for incident in (self.episode, of_block) if incident is not None]
 
     def let_go(self, networks: Iterable[Network]) -> None:

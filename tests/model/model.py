@@ -105,7 +105,7 @@ class Model:
             return []
         blocked = account.block.runs(now_ms)
         outputs = _lift(account, value, now_ms) if blocked else []
-        account.block.incident = None
+        account.block.closed = True
         return outputs
 
     # --- logins
@@ -206,7 +206,9 @@ class Model:
     def _add_during_block(self, account: Account, login: Seen, now_ms: int) -> list[Output]:
         """A login that would count but for the block adds its network without changing `count`."""
         block = account.block
-        if block is None or block.incident is None or block.lifted is not None or account.cut_before_block(login.time):
+        if block is None or block.incident is None or block.lifted is not None or block.closed:
+            return []
+        if account.cut_before_block(login.time):
             return []
         if inside_any(login.address, block.except_networks) or not block.incident.add([login.network]):
             return []
