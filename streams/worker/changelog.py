@@ -42,6 +42,9 @@ class StateForm(Protocol):
     def is_newer(self, candidate: bytes, held: bytes) -> bool:
         """Whether a record may replace the one held: not when it had applied less of its input."""
 
+    def login_offset(self, packed: bytes) -> int:
+        """The offset of the last applied login; -1 = none."""
+
 
 class Cancelled(Exception):  # noqa: N818 - not a fault: the next rebalance has begun
     """The recovery is not needed any more."""

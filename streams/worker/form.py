@@ -1,6 +1,6 @@
 """The packed state of an account, as far as recovery must understand it."""
 
-from streams.core.state import ENTRY, HAS_TAIL, HEADER, VERSION, is_newer, unpack
+from streams.core.state import ENTRY, HAS_TAIL, HEADER, VERSION, is_newer, login_offset, unpack
 
 
 class PackedStates:
@@ -18,3 +18,7 @@ class PackedStates:
         """Whether a changelog record may replace the one held. Raises Refused for a candidate that is no state."""
         self.check(candidate)
         return is_newer(candidate, held)
+
+    def login_offset(self, packed: bytes) -> int:
+        """The offset of the last applied login; -1 = none."""
+        return login_offset(packed)

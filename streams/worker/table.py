@@ -24,6 +24,7 @@ from streams.settings import Settings
 from streams.topology import ACCOUNTS_TABLE, changelog
 from streams.worker.changelog import Cancelled, ChangelogReader, StateForm
 from streams.worker.engine import Engine
+from streams.worker.offsets import refuse_foreign_states
 from streams.worker.progress import Progress
 from streams.worker.transport import BATCH_TOPICS
 
@@ -146,7 +147,9 @@ class Accounts:
         reading = asyncio.ensure_future(asyncio.to_thread(reader.read, partitions))
         showing = asyncio.ensure_future(self._show())
         try:
-            return await asyncio.shield(reading)
+            states = await asyncio.shield(reading)
+            await asyncio.to_thread(refuse_foreign_states, self._settings, states, self._form.login_offset)
+            return states  # noqa: TRY300 - the finally must see it too
         except asyncio.CancelledError:
             reader.cancel()
             await asyncio.wait([reading])

@@ -103,6 +103,9 @@ class StandInForm:
         self.check(candidate)
         return STATE.unpack(candidate)[:3] >= STATE.unpack(held)[:3]
 
+    def login_offset(self, packed: bytes) -> int:
+        return int(STATE.unpack(packed)[0])
+
 
 class NoCodec:
     def encode(self, record: str, value: dict[str, Any]) -> bytes:
