@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -121,6 +122,21 @@ def test_a_closed_pipe_is_quiet(tmp_path) -> None:
 
     assert said == b""
     assert replay.returncode == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
+def test_a_full_disk_is_a_sentence(tmp_path) -> None:
+    """`loginwatch replay FILE > result` where there is no room left, half-way or at the end."""
+    for lines in (2, 5_000):
+        file = tmp_path / "broken.jsonl"
+        file.write_text("no json\n" * lines)
+
+        with Path("/dev/full").open("wb") as full:
+            replay = [sys.executable, "-m", "streams.cli", "replay", str(file)]
+            answer = subprocess.run(replay, stdout=full, stderr=subprocess.PIPE, check=False)
+
+        assert answer.stderr == b"loginwatch: cannot write: No space left on device. Make room, or write elsewhere\n"
+        assert answer.returncode == 74
 
 
 def test_defects_are_not_hidden(loginwatch: Loginwatch, monkeypatch: pytest.MonkeyPatch) -> None:

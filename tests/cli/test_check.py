@@ -7,6 +7,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Sink
 
 from streams.settings import Settings
+from streams.topology import TOPICS
 from tests.cli.conftest import Loginwatch
 from tests.kafka_broker import KafkaBroker, Port
 
@@ -91,7 +92,7 @@ def test_an_unknown_process_is_refused(loginwatch: Loginwatch) -> None:
     answer = loginwatch("check", "panel")
 
     assert answer.code == 2
-    assert "'panel' is no process: choose from worker, gateway, mailer" in " ".join(answer.err.split())
+    assert "'panel' is no process: choose from worker, gateway, postfix, mailer" in " ".join(answer.err.split())
 
 
 @pytest.mark.kafka
@@ -116,4 +117,4 @@ def test_all_is_well_on_a_real_kafka(
 
     assert (before.code, findings(before.json)["policies"][0]) == (0, "remark")
     assert (after.code, findings(after.json)["policies"][0]) == (0, "ok")
-    assert findings(after.json)["topics"] == ("ok", f"all 13, {kafka_settings.partitions} partitions by account")
+    assert findings(after.json)["topics"] == ("ok", ff"all {len(TOPICS) + 1}, {kafka_settings.partitions} partitions by account")
