@@ -117,4 +117,7 @@ def test_all_is_well_on_a_real_kafka(
 
     assert (before.code, findings(before.json)["policies"][0]) == (0, "remark")
     assert (after.code, findings(after.json)["policies"][0]) == (0, "ok")
-    assert findings(after.json)["topics"] == ("ok", ff"all {len(TOPICS) + 1}, {kafka_settings.partitions} partitions by account")
+    assert findings(after.json)["topics"] == (
+        "ok",
+        f"all {len(TOPICS) + 1}, {kafka_settings.partitions} partitions by account",
+    )
