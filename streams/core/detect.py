@@ -65,7 +65,7 @@ def judge(state: AccountState, login: Login, rules: Rules, *, now_ms: int, laten
             found = presence.excess(state, login.time_ms, rules)
             if found is not None:
                 verdict.outputs = episodes.exceeded(state, login, rules, found, now_ms=now_ms, world=world)
-        elif _adds_to_blocked(state, login, rules, late=late):
+        elif in_block and not late and _adds_to_blocked(state, login, rules):
             verdict.outputs = episodes.seen_while_blocked(state, login, rules, now_ms=now_ms, world=world)
     episodes.close_old(state, lateness_ms)
     return verdict
@@ -109,15 +109,14 @@ def _outcome(state: AccountState, login: Login, rules: Rules, *, late: bool, in_
     return "counted" if login.time_ms > state.counts_from_ms else "cut_off"
 
 
-def _adds_to_blocked(state: AccountState, login: Login, rules: Rules, *, late: bool) -> bool:
-    """Whether a login would count but for the block of an incident, and comes from a network that the block closes."""
+def _adds_to_blocked(state: AccountState, login: Login, rules: Rules) -> bool:
+    """Whether a login made during an incident's block would count but for it, from a network that the block closes."""
     block = state.block
     return (
         block is not None
         and state.blocked_incident is not None
         and rules.window_ms > 0
         and not login.safe
-        and not late
-        and state.cutoff_ms < login.time_ms <= block.until_ms
+        and login.time_ms > state.cutoff_ms
         and not block.leaves_open(login.address)
     )

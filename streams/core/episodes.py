@@ -85,7 +85,14 @@ def close_old(state: AccountState, lateness_ms: int) -> None:
 
 
 def _belongs(incident: Incident, found: Excess, rules: Rules) -> bool:
-    return any(abs(instant - incident.last_ms) < rules.window_ms for instant in found.instants)
+    """
+    Whether a login's excess is of the open episode: less than a window from its last instant.
+
+    What lies before it and shows no other networks is taken for a repetition, which changes nothing, however far back.
+    """
+    if any(abs(instant - incident.last_ms) < rules.window_ms for instant in found.instants):
+        return True
+    return found.instants[-1] < incident.last_ms and found.networks <= incident.members
 
 
 def _is_weaker(policy_record: dict[str, Any], policy: EffectivePolicy) -> bool:

@@ -208,7 +208,7 @@ class Model:
         block = account.block
         if block is None or block.incident is None or block.lifted is not None or block.closed:
             return []
-        if account.cut_before_block(login.time):
+        if not block.made_during(login.time) or account.cut_before_block(login.time):
             return []
         if inside_any(login.address, block.except_networks) or not block.incident.add([login.network]):
             return []
@@ -242,9 +242,15 @@ def _must_close(incident: Incident, policy: Policy, account: str) -> bool:
 
 
 def _belongs(exceeding: list[Instant], incident: Incident, policy: Policy) -> bool:
-    """Less than one window after the episode's last instant, or before it; exactly one window later is a new one."""
+    """
+    Less than one window after the episode's last instant, or before it; exactly one window later is a new one.
+
+    A repetition of a login of the episode changes nothing, however far back it lies.
+    """
     window_ms = policy.time_window * MINUTE_MS
-    return any(abs(instant.time - incident.last_instant) < window_ms for instant in exceeding)
+    if any(abs(instant.time - incident.last_instant) < window_ms for instant in exceeding):
+        return True
+    return exceeding[-1].time < incident.last_instant and _present(exceeding) <= incident.members
 
 
 def _present(exceeding: list[Instant]) -> set[Network]:
