@@ -88,6 +88,9 @@ class RuleBook:
         self.safe: dict[str, dict[Network, SafeNetwork]] = {}
         self.groups: dict[str, str] = {}
         self._rules: dict[str, Rules] = {}
+        """By domain, or by account where one has scopes of its own."""
+        self._by_levels: dict[tuple[str, ...], Rules] = {}
+        """The same by the scopes that say anything: most domains share the rules of everyone."""
         self._with_own: set[str] = set()
         """Accounts that ever had a policy or safe network of their own: their rules are not those of their domain."""
 
@@ -101,7 +104,7 @@ class RuleBook:
             scope, policy = parse_policy(record, self.default_domain)
             self.policies[scope] = policy
             self._note_own(scope)
-        self._rules.clear()
+        self.forget_rules()
 
     def set_safe_network(self, key: str, record: Mapping[str, Any] | None) -> None:
         """Take in a record of `safe-networks`; None = not safe any more. Raises Refused."""
@@ -112,7 +115,7 @@ class RuleBook:
             safe = parse_safe_network(record, self.default_domain)
             self.safe.setdefault(safe.scope, {})[safe.network] = safe
             self._note_own(safe.scope)
-        self._rules.clear()
+        self.forget_rules()
 
     def set_domain(self, key: str, record: Mapping[str, Any] | None) -> None:
         """Take in a record of `domains`; None = the domain belongs to no group. Raises Refused."""
@@ -122,11 +125,12 @@ class RuleBook:
             self.groups[domain] = canonical_group(group.removeprefix("group:"))
         else:
             self.groups.pop(domain, None)
-        self._rules.clear()
+        self.forget_rules()
 
     def forget_rules(self) -> None:
         """Resolve anew from now on, and forget what was remembered of addresses with the rules."""
         self._rules.clear()
+        self._by_levels.clear()
 
     def scopes(self, account: str) -> Iterator[str]:
         """The scopes of a canonical account, nearest first: account, domain, groups from the deepest up, everyone."""
@@ -161,8 +165,16 @@ class RuleBook:
             self._with_own.add(name)
 
     def _resolve(self, account: str, now_ms: int) -> Rules:
+        levels = tuple(scope for scope in self.scopes(account) if scope in self.policies or self.safe.get(scope))
+        rules = self._by_levels.get(levels)
+        if rules is None or not rules.since_ms <= now_ms < rules.until_ms:
+            rules = self._by_levels[levels] = self._made(levels, now_ms)
+        return rules
+
+    def _made(self, levels: tuple[str, ...], now_ms: int) -> Rules:
+        policies = [(scope, self.policies[scope]) for scope in levels if scope in self.policies]
         since, until, active = -FOREVER, FOREVER, []
-        for scope in self.scopes(account):
+        for scope in levels:
             for safe in self.safe.get(scope, {}).values():
                 expires = FOREVER if safe.expires_ms is None else safe.expires_ms
                 if now_ms < expires:
@@ -170,7 +182,7 @@ class RuleBook:
                     until = min(until, expires)
                 else:
                     since = max(since, expires)
-        return Rules(self.effective(account), tuple(active), since, until)
+        return Rules(EffectivePolicy.from_levels(policies), tuple(active), since, until)
 
 
 def safe_key(scope: str, network: Network) -> str:

@@ -24,8 +24,8 @@ from streams.records.letters import dead_letter
 from streams.records.login import Login as LoginFields
 from streams.topology import BY_NAME, COMMANDS, DEAD_LETTERS, LOGINS, SUBMISSIONS
 
-MOST_SPOTS = 100_000
-"""Addresses remembered per set of rules; then the cache starts anew."""
+MOST_SPOTS = 300_000
+"""Addresses remembered, over all rules; then the caches start anew."""
 FORWARDED = "loginwatch-forwarded"
 """Header of a record that was passed on under its right key: it is not passed on twice."""
 
@@ -71,6 +71,7 @@ class Engine:
         self._largest = largest
         self._batch = Batch()
         self._usual = 0
+        self._spots = 0
 
     @property
     def has_outputs(self) -> bool:
@@ -274,8 +275,10 @@ class Engine:
         country = self._places.country(format_address(number) if ":" in ip else ip)
         safe = rules.safe_cover(Network(number, 128)) is not None
         spot = hot.make_spot(number, network, country, safe=safe, ignored=country in rules.ignored)
-        if len(rules.spots) >= MOST_SPOTS:
-            rules.spots.clear()
+        self._spots += 1
+        if self._spots > MOST_SPOTS:
+            self.book.forget_rules()
+            self._spots = 0
         rules.spots[ip] = spot
         return spot
 

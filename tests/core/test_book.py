@@ -69,6 +69,18 @@ def test_the_stamp_is_that_of_the_content() -> None:
     assert books[1].rules("a@x.org", 0).stamp != first
 
 
+def test_domains_without_rules_of_their_own_share_those_of_everyone() -> None:
+    """A provider has a million domains and few policies: what is resolved and remembered is per policy."""
+    book = RuleBook()
+    book.set_policy("", {"scope": "everyone", "allowed_ips": 2})
+    book.set_policy("", {"scope": "domain:z.org", "allowed_ips": 3})
+
+    first, second, other = (book.rules(account, 0) for account in ("a@x.org", "b@y.org", "c@z.org"))
+
+    assert first is second
+    assert other is not first
+
+
 networks = st.builds(
     lambda last, prefix: parse_network(f"192.0.2.{last}/{prefix}"), st.integers(0, 255), st.integers(24, 32)
 )
