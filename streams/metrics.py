@@ -212,7 +212,7 @@ VIEW_LAG = gauge(
 VIEW_READY = gauge(
     "loginwatch_view_ready", "1 once all blocks were loaded; before, everybody is let pass.", "gateway", "postfix"
 )
-KAFKA_UP = gauge("loginwatch_kafka_up", "1 while Kafka answers this process.", "worker", "gateway", "postfix")
+KAFKA_UP = gauge("loginwatch_kafka_up", "1 while Kafka answers this process.", "worker", "gateway", "postfix", "logs")
 
 # --- postfix
 POLICY_ANSWERS = counter(
@@ -268,6 +268,79 @@ SMTP_UP = gauge(
     "loginwatch_smtp_up", "Whether the mail server took or judged the last mail tried (1) or is failing (0).", "mailer"
 )
 
+# --- enforcement
+KICKS = counter(
+    "loginwatch_kicks",
+    "Kicks of one account at one Dovecot by outcome: closed (sessions were open), none (there were none), spared (all were in "
+    "networks that stay open), retried, lifted or over (the block ended before), repeated (done before), refused (the name "
+    "cannot be a mask, dead letter), given_up (dead letter). Each block is kicked twice.",
+    "enforcement",
+    labels=("outcome",),
+)
+AUTH_CACHE_FLUSHES = counter(
+    "loginwatch_auth_cache_flushes",
+    "Auth caches emptied for an account by outcome: flushed, failed, skipped (switched off, or this Dovecot cannot).",
+    "enforcement",
+    labels=("outcome",),
+)
+WEBHOOKS = counter(
+    "loginwatch_webhooks",
+    "Webhooks by outcome: delivered, retried, repeated (delivered before), over (ended before this receiver was there), refused "
+    "(for good, dead letter), given_up (dead letter).",
+    "enforcement",
+    labels=("outcome",),
+)
+ENFORCEMENT_PENDING = gauge(
+    "loginwatch_enforcement_pending",
+    "Orders in hand that are not carried out yet.",
+    "enforcement",
+    labels=("receiver",),
+)
+ENFORCEMENT_OLDEST_PENDING = gauge(
+    "loginwatch_enforcement_oldest_pending_seconds",
+    "Age of the oldest block that a receiver is still to be told; 0 = none.",
+    "enforcement",
+    labels=("receiver",),
+)
+ENFORCEMENT_DELAY = histogram(
+    "loginwatch_enforcement_delay_seconds",
+    "Time from a block being written to its first kick or its webhook having worked.",
+    "enforcement",
+    labels=("kind",),
+)
+RECEIVER_UP = gauge(
+    "loginwatch_enforcement_up",
+    "Whether a backend or webhook carried out or judged the last order (1) or cannot be used (0).",
+    "enforcement",
+    labels=("receiver",),
+)
+
+# --- log reader
+LOG_LINES = counter("loginwatch_log_lines", "Lines read, whatever they say.", "logs", unit="lines")
+LOG_RECORDS = counter(
+    "loginwatch_log_records",
+    "Records acknowledged by Kafka, by kind: login, failed_login, submission.",
+    "logs",
+    labels=("kind",),
+)
+LOG_UNREADABLE = counter(
+    "loginwatch_log_unreadable",
+    "Lines that look like logins and cannot be used, by reason: bad-form, ambiguous, no-user, unknown-frame, bad-time, too-long, "
+    "bad-account, bad-domain, bad-address and those of records. One a minute is logged.",
+    "logs",
+    labels=("reason",),
+)
+LOG_BEHIND = gauge("loginwatch_log_behind_bytes", "Bytes of the logs not read yet.", "logs", unit="bytes")
+LOG_WAITING = gauge(
+    "loginwatch_log_waiting", "Messages that Postfix began to take and has not queued yet.", "logs", unit="messages"
+)
+LOG_LET_GO = counter(
+    "loginwatch_log_messages_let_go",
+    "Messages that were begun and not queued within an hour, or too many at once.",
+    "logs",
+)
+LOG_ROTATIONS = counter("loginwatch_log_rotations", "Rotations and truncations of logs seen.", "logs")
+
 # --- every process
 DEAD_LETTERS = counter(
     "loginwatch_dead_letters",
@@ -276,6 +349,7 @@ DEAD_LETTERS = counter(
     "gateway",
     "postfix",
     "mailer",
+    "enforcement",
     labels=("reason",),
 )
 

@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
+from streams.core.accounts import canonical_domain
 from streams.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "LOGINWATCH_"
@@ -34,7 +36,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     # --- Kafka
-    bootstrap_servers: str = setting("127.0.0.1:9092", "Kafka brokers to connect to first, host:port, comma-separated.")
+    bootstrap_servers: str = setting(
+        "127.0.0.1:9092", "Kafka brokers to connect to first, host:port, comma-separated.", min_length=1
+    )
     app: str = setting(
         "loginwatch",
         "Name of this installation: the worker's consumer group and the prefix of its changelog.",
@@ -96,7 +100,9 @@ class Settings(BaseModel):
     worker_health_listen: str = setting("127.0.0.1:9101", "Where the worker serves /metrics and /health.")
 
     # --- gateway (Dovecot's auth policy server)
-    gateway_listen: str = setting("127.0.0.1:9102", "Where the gateway listens for Dovecot, and serves /metrics and /health.")
+    gateway_listen: str = setting(
+        "127.0.0.1:9102", "Where the gateway listens for Dovecot, and serves /metrics and /health."
+    )
     gateway_api_key: SecretStr = setting(
         SecretStr(""), "Secret that Dovecot sends in auth_policy_server_api_header (X-API-Key) or as basic password."
     )
@@ -129,7 +135,9 @@ class Settings(BaseModel):
         "What a user is told who is on a black list of the gateway.",
         max_length=200,
     )
-    gateway_drain_timeout: int = setting(10, "Longest wait for open requests and reports at stop.", unit="seconds", ge=1)
+    gateway_drain_timeout: int = setting(
+        10, "Longest wait for open requests and reports at stop.", unit="seconds", ge=1
+    )
 
     # --- postfix (Postfix's policy service)
     postfix_listen: str = setting(
@@ -137,9 +145,14 @@ class Settings(BaseModel):
         "Where the policy service listens for Postfix; empty = only on postfix_socket. It knows no secret: whoever reaches it"
         " can ask, and report messages.",
     )
-    postfix_socket: str = setting("", "Path of a unix socket to listen on too, for instance in Postfix's queue directory.")
+    postfix_socket: str = setting(
+        "", "Path of a unix socket to listen on too, for instance in Postfix's queue directory."
+    )
     postfix_socket_mode: str = setting(
-        "0660", "Rights of that socket; Postfix's user must be able to write to it.", unit="octal", pattern=r"^0?[0-7]{3}$"
+        "0660",
+        "Rights of that socket; Postfix's user must be able to write to it.",
+        unit="octal",
+        pattern=r"^0?[0-7]{3}$",
     )
     postfix_health_listen: str = setting("127.0.0.1:9104", "Where the policy service serves /metrics and /health.")
     postfix_deny_action: str = setting(
@@ -154,7 +167,8 @@ class Settings(BaseModel):
         " smtpd_data_restrictions asks, at that one.",
     )
     postfix_report_logins: bool = setting(
-        False, "Report SASL logins, once per connection. Only where nothing else does: Dovecot reports its own to the gateway."
+        False,
+        "Report SASL logins, once per connection. Only where nothing else does: Dovecot reports its own to the gateway.",
     )
     postfix_max_request_bytes: int = setting(
         16_384, "Longer requests are not judged; their message passes, counted.", unit="bytes", ge=2048, le=1_000_000
@@ -163,9 +177,14 @@ class Settings(BaseModel):
         4096, "Connections held open at once (Postfix: one per smtpd and clause); more are closed.", ge=8, le=1_000_000
     )
     postfix_buffer: int = setting(
-        100_000, "Messages and logins kept while Kafka is away; more are dropped, counted and shown.", unit="records", ge=100
+        100_000,
+        "Messages and logins kept while Kafka is away; more are dropped, counted and shown.",
+        unit="records",
+        ge=100,
     )
-    postfix_drain_timeout: int = setting(10, "Longest wait for begun requests and reports at stop.", unit="seconds", ge=1)
+    postfix_drain_timeout: int = setting(
+        10, "Longest wait for begun requests and reports at stop.", unit="seconds", ge=1
+    )
 
     # --- mailer
     mailer_health_listen: str = setting("127.0.0.1:9103", "Where the mailer serves /metrics and /health.")
@@ -175,22 +194,99 @@ class Settings(BaseModel):
         "starttls", "none, STARTTLS (required, not optional), or TLS from the start. none = only to the same machine."
     )
     smtp_ca_file: str = setting("", "CA certificates for the mail server (PEM); empty = those of the system.")
-    smtp_allow_plaintext: bool = setting(False, "Allow smtp_tls = none to another machine. Everybody between can read and change it.")
+    smtp_allow_plaintext: bool = setting(
+        False, "Allow smtp_tls = none to another machine. Everybody between can read and change it."
+    )
     smtp_timeout: int = setting(60, "Longest wait for one answer of the mail server.", unit="seconds", ge=1, le=600)
     smtp_username: str = setting("", "User name at the mail server; empty = no authentication.")
     smtp_password: SecretStr = setting(SecretStr(""), "Password at the mail server.")
-    mail_from: str = setting("", "Sender of the notifications, for instance loginwatch@example.org. Required by the mailer.")
+    mail_from: str = setting(
+        "", "Sender of the notifications, for instance loginwatch@example.org. Required by the mailer."
+    )
     mail_language: Literal["en", "de"] = setting("en", "Language of the notifications.")
     mail_help: str = setting("", "A sentence or address for the reader of a notification: whom to ask.", max_length=500)
     mail_rate: int = setting(
-        30, "Most mails to one recipient in an hour; more wait and are sent later.", unit="mails per hour", ge=1
+        30,
+        "Most mails to one recipient in an hour; more wait and are sent later, and what piles up beyond that goes to dead-letters.",
+        unit="mails per hour",
+        ge=1,
     )
     mail_retry_hours: int = setting(
-        24, "A mail that the server will not take is tried for this long, then goes to dead-letters.", unit="hours", ge=1, le=120
+        24,
+        "A mail that the server will not take is tried for this long, then goes to dead-letters.",
+        unit="hours",
+        ge=1,
+        le=120,
     )
     mail_pending: int = setting(
-        2000, "Most mails in hand; with more the mailer stops reading until some are sent.", unit="mails", ge=4, le=100_000
+        2000,
+        "Most mails in hand; with more the mailer stops reading until some are sent.",
+        unit="mails",
+        ge=4,
+        le=100_000,
     )
+
+    # --- enforcement (sessions of blocked accounts are closed, webhooks are called)
+    enforcement_health_listen: str = setting("127.0.0.1:9106", "Where enforcement serves /metrics and /health.")
+    enforcement_doveadm_urls: tuple[str, ...] = setting(
+        (),
+        "The doveadm HTTP listener of every Dovecot that holds sessions, for instance https://mail1.example.org:8443; each is"
+        " followed on its own, so one that is down delays no other.",
+    )
+    enforcement_doveadm_key: SecretStr = setting(SecretStr(""), "The doveadm_api_key of these Dovecots.")
+    enforcement_auth_cache_flush: bool = setting(
+        True, "Also empty Dovecot's auth cache for a blocked account, where that Dovecot can (not 2.4.0 to 2.4.2)."
+    )
+    enforcement_webhooks: tuple[str, ...] = setting(
+        (),
+        "URLs that are told every block and its end. One that is new, or changed, is first told the blocks in force.",
+    )
+    enforcement_webhook_secret: SecretStr = setting(
+        SecretStr(""),
+        "Secret with which webhooks are signed: X-Loginwatch-Signature, HMAC-SHA256 of the body in base64.",
+    )
+    enforcement_ca_file: str = setting(
+        "", "CA certificates for backends and webhooks (PEM); empty = those of the system."
+    )
+    enforcement_allow_plaintext: bool = setting(
+        False, "Allow http:// to another machine. Everybody between can read the key and the blocks."
+    )
+    enforcement_timeout: int = setting(
+        10, "Longest wait for one answer of a backend or webhook.", unit="seconds", ge=1, le=120
+    )
+    enforcement_retry_hours: int = setting(
+        24,
+        "What a receiver will not take is tried until it is this old, then goes to dead-letters.",
+        unit="hours",
+        ge=1,
+        le=120,
+    )
+    enforcement_pending: int = setting(
+        2000,
+        "Most orders in hand for one receiver; with more, no more is read for it until some are done.",
+        ge=8,
+        le=100_000,
+    )
+
+    # --- log reader
+    log_files: tuple[str, ...] = setting(
+        (),
+        "Mail logs to follow (Dovecot's, Postfix's, or both in one); - is standard input, also journalctl -o json -f.",
+    )
+    log_position_file: str = setting(
+        "/var/lib/loginwatch/logs.json", "Where the log reader keeps how far it has read; one file for each reader."
+    )
+    log_from_beginning: bool = setting(
+        False, "Read a log that is in no position file yet from its beginning instead of its end."
+    )
+    log_timezone: str = setting(
+        "", "Zone of log times that have none, for instance Europe/Berlin; empty = this machine's."
+    )
+    log_programs: tuple[str, ...] = setting(
+        ("dovecot", "postfix"), "Beginnings of the syslog tags whose lines are read (instance_name, syslog_name)."
+    )
+    log_failed_logins: bool = setting(True, "Also send failed logins that name somebody; they are never counted.")
+    logs_health_listen: str = setting("127.0.0.1:9107", "Where the log reader serves /metrics and /health.")
 
     # --- every process
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "Least severity that is logged.")
@@ -201,6 +297,30 @@ class Settings(BaseModel):
         if self.security_protocol.startswith("SASL") and not self.sasl_username:
             raise ValueError(f"security_protocol {self.security_protocol} needs sasl_username and sasl_password")
         return self
+
+    @model_validator(mode="after")
+    def _a_key_needs_its_certificate(self) -> Self:
+        for name in ("ssl", "gateway_tls"):
+            if getattr(self, f"{name}_key_file") and not getattr(self, f"{name}_cert_file"):
+                raise ValueError(
+                    f"{name}_key_file is set without {name}_cert_file: without a certificate it is not used"
+                )
+        return self
+
+    @field_validator("default_domain")
+    @classmethod
+    def _a_domain(cls, text: str) -> str:
+        return canonical_domain(text) if text.strip() else ""
+
+    @field_validator("schema_registry_url")
+    @classmethod
+    def _no_secret_in_a_url(cls, url: str) -> str:
+        if "@" in urlsplit(url).netloc:
+            raise ValueError(
+                "holds a name or password, which would be seen in logs:"
+                " use schema_registry_username and schema_registry_password"
+            )
+        return url
 
 
 @dataclass(frozen=True)
@@ -313,9 +433,15 @@ def _sentence(error: ValidationError, origins: Mapping[str, str]) -> str:
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            sentences.append(f"there is no setting {name!r} (from {origins.get(name, 'unknown')}): see `loginwatch settings`")
+            sentences.append(
+                f"there is no setting {name!r} (from {origins.get(name, 'unknown')}): see `loginwatch settings`"
+            )
         elif name:
-            sentences.append(f"setting {name} (from {origins.get(name, 'default')}): {problem['msg']}")
+            sentences.append(f"setting {name} (from {origins.get(name, 'default')}): {_reason(problem['msg'])}")
         else:
-            sentences.append(problem["msg"].removeprefix("Value error, "))
+            sentences.append(_reason(problem["msg"]))
     return "; ".join(sentences)
+
+
+def _reason(message: str) -> str:
+    return message.removeprefix("Value error, ")

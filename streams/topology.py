@@ -41,9 +41,17 @@ class Topic:
         return {**config, **self.extra}
 
 
-LOGINS = Topic("logins", "Login", "account", "delete", 7 * DAY_MS, written_by="doors, log reader, anybody", read_by="worker")
+LOGINS = Topic(
+    "logins", "Login", "account", "delete", 7 * DAY_MS, written_by="doors, log reader, anybody", read_by="worker"
+)
 SUBMISSIONS = Topic(
-    "submissions", "Submission", "account", "delete", 2 * DAY_MS, written_by="Postfix door, log reader", read_by="worker"
+    "submissions",
+    "Submission",
+    "account",
+    "delete",
+    2 * DAY_MS,
+    written_by="Postfix door, log reader",
+    read_by="worker",
 )
 COMMANDS = Topic(
     "account-commands", "AccountCommand", "account", "delete", 7 * DAY_MS, written_by="panel, CLI", read_by="worker"
@@ -76,6 +84,15 @@ BLOCKS = Topic(
 INCIDENTS = Topic(
     "incidents", "Incident", "account", "delete", 90 * DAY_MS, written_by="worker", read_by="panel, alert exporter, SOC"
 )
+ACCESS_LISTS = Topic(
+    "access-lists",
+    "AccessEntry",
+    "list, network and account",
+    "compact",
+    by_account=False,
+    written_by="gateway, for weakforced's clients",
+    read_by="gateway",
+)
 REVIEWS = Topic("reviews", "Review", "account", "delete", 90 * DAY_MS, written_by="panel, CLI", read_by="panel, SOC")
 NOTIFICATIONS = Topic(
     "notifications", "Notification", "account", "delete", 7 * DAY_MS, written_by="worker", read_by="mailer"
@@ -93,6 +110,7 @@ TOPICS = (
     SAFE_NETWORKS,
     DOMAINS,
     BLOCKS,
+    ACCESS_LISTS,
     INCIDENTS,
     REVIEWS,
     NOTIFICATIONS,

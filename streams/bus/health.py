@@ -64,7 +64,8 @@ class HealthServer:
     Serves the metrics and health of this process until `stop`.
 
     `listen` is `host:port`. `ready` answers /health/ready (503 with its reasons); `live` likewise /health/live, which a
-    supervisor takes as a reason to restart. `address` is where it really listens.
+    supervisor takes as a reason to restart. `remarks` are shown beside the reasons of `ready` and change no status: what
+    an operator should know of a process that does its work. `address` is where it really listens.
     """
 
     def __init__(
@@ -74,10 +75,11 @@ class HealthServer:
         metrics: Metrics,
         ready: Reasons,
         live: Reasons | None = None,
+        remarks: Reasons = list,
         setting: str = "listen address",
     ) -> None:
         host, port = parse_listen(listen, setting)
-        pages = {"/metrics": _metrics_page(metrics), "/health/ready": _health_page("ready", ready)}
+        pages = {"/metrics": _metrics_page(metrics), "/health/ready": _health_page("ready", ready, remarks)}
         pages["/health/live"] = _health_page("live", live or (list))
         try:
             self._server = _Server((host, port), pages)
@@ -128,11 +130,11 @@ def _metrics_page(metrics: Metrics) -> Page:
     return lambda: (HTTPStatus.OK, PROMETHEUS, metrics.page())
 
 
-def _health_page(word: str, reasons: Reasons) -> Page:
+def _health_page(word: str, reasons: Reasons, remarks: Reasons = list) -> Page:
     def page() -> tuple[HTTPStatus, str, bytes]:
         found = reasons()
         status = HTTPStatus.SERVICE_UNAVAILABLE if found else HTTPStatus.OK
-        return status, JSON, dumps({word: not found, "reasons": found}).encode()
+        return status, JSON, dumps({word: not found, "reasons": found + remarks()}).encode()
 
     return page
 

@@ -68,6 +68,15 @@ def watermarks(consumer: Consumer, settings: Settings, place: Place) -> tuple[in
     try:
         return consumer.get_watermark_offsets(TopicPartition(*place), timeout=ASK_TIMEOUT_S)
     except KafkaException as error:
-        if error.args[0].code() in MISSING:
+        if error.args[0].code() in MISSING and _is_gone(consumer, place):
             raise TopicError(f"topic {place[0]} is gone: {reason(error)}. Run `loginwatch topics create`") from error
         raise unavailable(settings, error) from error
+
+
+def _is_gone(consumer: Consumer, place: Place) -> bool:
+    """Ask the broker itself: a librdkafka that has just lost its only broker calls every partition unknown."""
+    try:
+        known = consumer.list_topics(timeout=ASK_TIMEOUT_S).topics
+    except KafkaException:
+        return False
+    return place[0] not in known or place[1] not in known[place[0]].partitions

@@ -5,6 +5,7 @@ Decision: `--json`, `--config` and `--set` may stand anywhere on the line, since
 that loginwatch knows ends the command with one sentence and the error's exit code; only defects show a traceback.
 """
 
+import errno
 import os
 import sys
 from importlib import metadata
@@ -38,6 +39,9 @@ INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
 PIPE_CLOSED = 141
 """128 + SIGPIPE: whoever read our output has seen enough."""
+CANNOT_WRITE = 74
+"""EX_IOERR of sysexits.h."""
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 WITH_VALUE = ("--config", "--set")
 FAMILIES = (
     processes,
@@ -73,6 +77,12 @@ class Root(TyperGroup):
         except BrokenPipeError:
             _close_quietly()
             raise typer.Exit(PIPE_CLOSED) from None
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            _close_quietly()
+            typer.echo(f"loginwatch: cannot write: {error.strerror}. Make room, or write elsewhere", err=True)
+            raise typer.Exit(CANNOT_WRITE) from error
         except LoginwatchError as error:
             _say(error)
             raise typer.Exit(error.exit_code) from error

@@ -7,8 +7,11 @@ geo database, no policy yet) is a remark and does not make the answer "no".
 
 # ruff: noqa: PLC0415 - each question imports what it needs
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -22,8 +25,8 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 BROKER_WAIT_S = 5.0
-Process = Literal["worker", "gateway", "mailer"]
-EVERY: tuple[Process, ...] = ("worker", "gateway", "mailer")
+Process = Literal["worker", "gateway", "postfix", "mailer", "logs", "enforcement"]
+EVERY: tuple[Process, ...] = ("worker", "gateway", "postfix", "mailer", "logs", "enforcement")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,9 @@ def check(
     context: typer.Context,
     processes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[worker|gateway|mailer]...", help="Only what these need. Default: all."),
+        typer.Argument(
+            metavar="[worker|gateway|postfix|mailer|logs|enforcement]...", help="Only what these need. Default: all."
+        ),
     ] = None,
 ) -> None:
     """Check settings, Kafka, topics, geo databases, registry, gateway and mail server. Ends with code 1 if one is wrong."""
@@ -72,8 +77,14 @@ def examine(run: Session, processes: list[str]) -> Iterator[Finding]:
         yield from _asked("geo", lambda: _geo(settings))
     if "gateway" in processes:
         yield from _asked("gateway", lambda: _gateway(settings))
+    if "postfix" in processes:
+        yield from _asked("postfix", lambda: _postfix(settings))
     if "mailer" in processes:
         yield from _asked("mail", lambda: _mail(settings))
+    if "logs" in processes:
+        yield from _asked("logs", lambda: _logs(settings))
+    if "enforcement" in processes:
+        yield from _asked("enforcement", lambda: _enforcement(settings))
 
 
 def _asked(subject: str, question: Callable[[], Iterator[Finding]]) -> list[Finding]:
@@ -166,6 +177,25 @@ def _gateway(settings: "Settings") -> Iterator[Finding]:
         yield Finding("gateway", "ok", f"has a secret, listens at {settings.gateway_listen}")
 
 
+def _postfix(settings: "Settings") -> Iterator[Finding]:
+    from streams.connectors.policy_protocol import parse_denial
+    from streams.core.addresses import format_address, parse_address
+
+    parse_denial(settings.postfix_deny_action)
+    places = " and ".join(place for place in (settings.postfix_listen, settings.postfix_socket) if place)
+    host = settings.postfix_listen.rpartition(":")[0].strip("[]")
+    try:
+        local = host in ("", "localhost") or ip_address(format_address(parse_address(host))).is_loopback
+    except Refused:
+        local = False
+    if not places:
+        yield Finding("postfix", "wrong", "nothing to listen on: set postfix_listen, postfix_socket or both")
+    elif local:
+        yield Finding("postfix", "ok", f"refuses with {settings.postfix_deny_action!r}, listens at {places}")
+    else:
+        yield Finding("postfix", "remark", f"listens at {places} and knows no secret: only mail servers may reach it")
+
+
 def _mail(settings: "Settings") -> Iterator[Finding]:
     import asyncio
 
@@ -189,3 +219,48 @@ def _mail(settings: "Settings") -> Iterator[Finding]:
     else:
         advice = "check smtp_host, smtp_port, smtp_tls, smtp_username and smtp_password"
         yield Finding("mail", "wrong", f"{where} takes no mails: {trouble}; {advice}")
+
+
+def _logs(settings: "Settings") -> Iterator[Finding]:
+    from streams.connectors.log_frames import zone_of
+
+    zone_of(settings.log_timezone)
+    names = [name for name in settings.log_files if name != "-"]
+    directory = Path(settings.log_position_file).absolute().parent
+    if not settings.log_files:
+        yield Finding("logs", "remark", "log_files is empty, so no mail logs are read")
+    elif unreadable := [name for name in names if not os.access(name, os.R_OK)]:
+        yield Finding("logs", "wrong", f"cannot read {', '.join(unreadable)}: check log_files and their permissions")
+    elif names and not os.access(directory, os.W_OK):
+        yield Finding("logs", "wrong", f"cannot write to {directory}: make it, or set log_position_file")
+    else:
+        yield Finding("logs", "ok", f"{', '.join(settings.log_files)} can be read")
+
+
+def _enforcement(settings: "Settings") -> Iterator[Finding]:
+    import asyncio
+
+    from streams.connectors.doveadm_backend import DoveadmBackend
+    from streams.connectors.enforcement import receivers
+    from streams.connectors.receivers import new_session
+    from streams.metrics import Metrics
+
+    if not settings.enforcement_doveadm_urls and not settings.enforcement_webhooks:
+        advice = "set enforcement_doveadm_urls to close the open sessions of blocked accounts"
+        yield Finding("enforcement", "ok", f"not used; {advice}")
+        return
+    backends, hooks = receivers(settings)
+
+    async def probe() -> list[str]:
+        async with new_session(settings) as client:
+            nodes = [DoveadmBackend(one, client, settings, Metrics("enforcement")) for one in backends]
+            replies = await asyncio.gather(*(node.probe() for node in nodes))
+        return [reply.sentence if reply else "" for reply in replies]
+
+    for one, trouble in zip(backends, asyncio.run(probe()), strict=True):
+        if trouble:
+            yield Finding("enforcement", "wrong", f"Dovecot {one.name}: {trouble}")
+        else:
+            yield Finding("enforcement", "ok", f"Dovecot {one.name} answers and takes the key")
+    if hooks:
+        yield Finding("enforcement", "ok", f"{len(hooks)} webhook(s), signed")

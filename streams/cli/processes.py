@@ -1,4 +1,4 @@
-"""`loginwatch worker`, `gateway`, `mailer`, `demo`: one subcommand per process. Each runs until SIGTERM or Ctrl-C."""
+"""`loginwatch worker`, `gateway`, `postfix`, `mailer`, `enforcement`, `demo`: one subcommand per process. Each runs until SIGTERM or Ctrl-C."""
 
 # ruff: noqa: PLC0415 - Faust, aiohttp and the rest are slow to import, and each process needs only its own
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli import session
+from streams.cli import mail_logs, session
 from streams.cli.session import Session
 
 PANEL = "Processes"
@@ -14,8 +14,9 @@ PANEL = "Processes"
 
 def register(root: typer.Typer) -> None:
     """Add the commands."""
-    for command in (worker, gateway, mailer, demo):
+    for command in (worker, gateway, postfix, mailer, enforcement, demo):
         root.command(command.__name__, rich_help_panel=PANEL)(command)
+    mail_logs.register(root)
 
 
 def worker(context: typer.Context) -> None:
@@ -34,10 +35,26 @@ def gateway(context: typer.Context) -> None:
     raise typer.Exit(serve(run.settings))
 
 
+def postfix(context: typer.Context) -> None:
+    """Refuse blocked accounts and forbidden senders in Postfix, and count messages."""
+    run = _process(context)
+    from streams.connectors.postfix import serve
+
+    raise typer.Exit(serve(run.settings))
+
+
 def mailer(context: typer.Context) -> None:
     """Send notifications as mails."""
     run = _process(context)
     from streams.connectors.mailer import serve
+
+    raise typer.Exit(serve(run.settings))
+
+
+def enforcement(context: typer.Context) -> None:
+    """Close the open sessions of blocked accounts, and call webhooks."""
+    run = _process(context)
+    from streams.connectors.enforcement import serve
 
     raise typer.Exit(serve(run.settings))
 

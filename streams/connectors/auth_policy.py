@@ -58,7 +58,7 @@ def parse_request(body: bytes) -> Question:
     Raises Refused: bad-json, not-an-object, bad-login (missing or not a text). Other fields of a wrong type count as left
     out, so that they cannot open a blocked account.
     """
-    fields = _parse_object(body)
+    fields = parse_object(body)
     login = fields.get("login")
     if not isinstance(login, str) or len(login) > LONGEST_LOGIN or REPLACEMENT in login:
         raise Refused("bad-login", "the field login is missing, no text, no UTF-8, or too long")
@@ -116,10 +116,11 @@ def answer(status: int, message: str) -> bytes:
     >>> answer(-1, "Account locked.\r\na OK")
     b'{"status":-1,"msg":"Account locked. a OK"}'
     """
-    return orjson.dumps({"status": int(status), "msg": " ".join(_printable(message, " ").split())})
+    return orjson.dumps({"status": int(status), "msg": " ".join(printable(message, " ").split())})
 
 
-def _parse_object(body: bytes) -> dict[str, Any]:
+def parse_object(body: bytes) -> dict[str, Any]:
+    """The JSON object that is a request's body. Raises Refused: bad-json, not-an-object."""
     try:
         value = orjson.loads(body)
     except ValueError:
@@ -139,10 +140,10 @@ def _parse_leniently(body: bytes) -> Any:
 
 def _text(fields: dict[str, Any], name: str) -> str:
     value = fields.get(name)
-    return _printable(value, "")[:LONGEST_TEXT] if isinstance(value, str) else ""
+    return printable(value, "")[:LONGEST_TEXT] if isinstance(value, str) else ""
 
 
-def _printable(text: str, instead: str) -> str:
+def printable(text: str, instead: str) -> str:
     """Without control characters, line ends and surrogates: they could forge a line of a protocol or of a log."""
     if text.isprintable():
         return text

@@ -100,6 +100,12 @@ class BlocksView:
             return Answer.OPEN
         return Answer.FAMILIAR if _inside(address, held[END_BYTES:]) else Answer.DENIED
 
+    def until(self, account: str, now_ms: int) -> int | None:
+        """When the block of this canonical account ends; None if it has none now."""
+        held = self._held.get(account.encode())
+        until = 0 if held is None else int.from_bytes(held[:END_BYTES])
+        return until if until > now_ms else None
+
     def forget_ended(self, now_ms: int) -> int:
         """
         Give back the memory of blocks that are over: how many they were.

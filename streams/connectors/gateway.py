@@ -1,9 +1,11 @@
 """
-The gateway: Dovecot's auth policy server. It answers `allow` from memory and turns `report` into logins.
+The gateway: Dovecot's auth policy server, and weakforced's. It answers `allow` from memory and turns `report` into logins.
 
 Settings: `gateway_*`. In Dovecot: `auth_policy_server_url = http://127.0.0.1:9102/` and
 `auth_policy_server_api_header = X-API-Key:SECRET`. Wire: POST with a flat JSON object (Dovecot 2.3 and 2.4, weakforced);
 every login asks `allow` twice, alike, and then reports.
+
+The lists and other commands of weakforced are in `weakforced_door.py`.
 
 Decision: whatever is asked, `allow` is answered 200 in the exact form (`auth_policy.py`), and what was let pass unjudged
 is counted by reason, since Dovecot would let it pass in silence. Reports that cannot be used are dead letters unless they
@@ -11,14 +13,15 @@ failed, in the form of a Login, so that they can be mended and sent again.
 """
 
 import asyncio
+import gc
 import json
 import secrets
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any
 
 import orjson
 import structlog
@@ -27,8 +30,11 @@ import uvloop
 from streams.bus.view import Record, TableView
 from streams.connectors.auth_policy import PASS, answer, login_record, parse_request, usable
 from streams.connectors.blocks_view import Answer, BlocksView
-from streams.connectors.http_door import DoorOptions, HttpDoor
+from streams.connectors.door_measures import DoorMeasures
+from streams.connectors.http_door import Call, DoorOptions, HttpDoor
 from streams.connectors.report_sender import ReportSender
+from streams.connectors.weakforced import OK, Reply, failure
+from streams.connectors.weakforced_door import WeakforcedDoor
 from streams.core.accounts import canonical_account
 from streams.core.refusal import Refused
 from streams.errors import ConfigurationError
@@ -38,7 +44,6 @@ from streams.metrics import (
     DOOR_ANSWERS,
     DOOR_CONNECTIONS,
     DOOR_REFUSED,
-    DOOR_SECONDS,
     KAFKA_UP,
     REPORTS_BUFFERED,
     VIEW_LAG,
@@ -59,6 +64,8 @@ TICK_S = 0.05
 ID_BYTES = 12
 REGISTRY_PATIENCE_S = 2.0
 """At start a schema registry is waited for no longer: a door that is not there is worse than its bytes' form."""
+SWITCH_S = 0.0005
+"""The view's thread gives way to a waiting login after this time; Python's default of 5 ms is more than an answer takes."""
 KEY_AND_VALUE = attrgetter("key", "value")
 
 
@@ -72,21 +79,39 @@ class Gateway:
     def __init__(self, settings: Settings, *, codec: Codec | None = None) -> None:
         options = _door_options(settings)
         self.metrics = Metrics("gateway")
+        self._measures = DoorMeasures(self.metrics)
         self._settings = settings
         codec = codec or Codec(registry.from_settings(settings, patience_s=REGISTRY_PATIENCE_S))
-        self._blocks = BlocksView(codec, _now_ms, self._count_by(BLOCKS_UNREADABLE, "reason"))
+        self._blocks = BlocksView(codec, _now_ms, self._measures.count_by(BLOCKS_UNREADABLE, "reason"))
         self._view = TableView(settings, [BLOCKS], apply_batch=self._apply, name="blocks")
+        self._weakforced = WeakforcedDoor(
+            settings,
+            codec,
+            self.metrics,
+            self._blocks,
+            clock_ms=_now_ms,
+            ready=lambda: self.ready,
+            stats=self._measures.stats,
+        )
+        self._views = (self._view, self._weakforced.view)
         self._reports = ReportSender(settings, codec, self.metrics)
         self._deny = answer(-1, settings.gateway_deny_message)
-        self._count_answer = self._count_by(DOOR_ANSWERS, "answer")
+        self._count_answer = self._measures.count_by(DOOR_ANSWERS, "answer")
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop_asked = False
         self._door = HttpDoor(
             options,
-            {name: self._timed(name, command) for name, command in (("allow", self.allow), ("report", self.report))},
-            {"/health/live": self._live_page, "/health/ready": self._ready_page, "/metrics": self._metrics_page},
-            self._count_by(DOOR_REFUSED, "reason"),
+            {"allow": self._measures.command("allow", self.allow, PASS)},
+            {
+                "/health/live": self._live_page,
+                "/livez": self._live_page,  # weakforced's names
+                "/health/ready": self._ready_page,
+                "/readyz": self._ready_page,
+                "/metrics": self._metrics_page,
+            },
+            self._measures.count_by(DOOR_REFUSED, "reason"),
+            {name: self._measures.call(name, call) for name, call in self._calls().items()},
         )
         self._show_gauges()
 
@@ -97,39 +122,53 @@ class Gateway:
 
     @property
     def ready(self) -> bool:
-        """Whether answers are judged: all blocks are loaded, and no stop was asked for."""
-        return self._view.caught_up.is_set() and self._view.failure is None and not self._stop_asked
+        """Whether answers are judged: all blocks and lists are loaded, and no stop was asked for."""
+        loaded = all(view.caught_up.is_set() and view.failure is None for view in self._views)
+        return loaded and not self._stop_asked
 
     def allow(self, body: bytes, _peer: str) -> bytes:
         """May this login go on? Changes nothing, so Dovecot's two questions get one answer."""
+        now_ms = _now_ms()
+        account: str | None = None
         try:
             question = parse_request(body)
-            account = canonical_account(question.login, self._settings.default_domain)
         except Refused as refusal:
             self._count_answer(f"open_{refusal.reason}")
             return PASS
-        if not self._view.caught_up.is_set():
-            self._count_answer("open_not-ready")
+        try:
+            account = canonical_account(question.login, self._settings.default_domain)
+        except Refused as refusal:
+            unjudged = refusal.reason  # its address may be on a list all the same
+        listed = self._weakforced.judge(question.remote, account, now_ms)
+        if listed is not None:
+            self._count_answer(listed[0])
+            return listed[1]
+        if account is None or not self._view.caught_up.is_set():
+            self._count_answer(f"open_{unjudged}" if account is None else "open_not-ready")
             return PASS
-        found = self._blocks.ask(account, question.remote, _now_ms())
+        found = self._blocks.ask(account, question.remote, now_ms)
         if found is Answer.DENIED:
             self._count_answer("denied")
             return self._deny
         self._count_answer("familiar" if found is Answer.FAMILIAR else "allowed")
         return PASS
 
-    def report(self, body: bytes, peer: str) -> bytes:
-        """Pass on how a login went, stamped now: Dovecot sends no time, and does not repeat a report."""
+    async def report(self, body: bytes, peer: str) -> Reply:
+        """
+        Pass on how a login went, stamped now: Dovecot sends no time, and does not repeat a report.
+
+        A body that is no report is answered 500, as by weakforced; one that cannot be used is ours to mend.
+        """
         now_ms = _now_ms()
         try:
             question = parse_request(body)
         except Refused as refusal:
             # nothing of the body is kept: without its form the password hash cannot be told from the rest
             self._reports.refuse(orjson.dumps({"time": now_ms, "server": peer, "bytes": len(body)}), now_ms, refusal)
-            return PASS
+            return failure(str(refusal))
         if question.protocol == NOT_A_SERVICE:
             self._reports.count("not_a_login")
-            return PASS
+            return OK
         login = login_record(question, now_ms, peer, secrets.token_urlsafe(ID_BYTES))
         try:
             self._reports.send(usable(login, self._settings.default_domain))
@@ -138,7 +177,7 @@ class Gateway:
                 self._reports.count("unusable_failure")
             else:
                 self._reports.refuse(json.dumps(login).encode(), now_ms, refusal)
-        return PASS
+        return OK
 
     async def run(self, ready: Callable[["Gateway"], None] | None = None) -> None:
         """
@@ -147,13 +186,16 @@ class Gateway:
         `ready` is called once, when all blocks are loaded. Kafka may be away at start: then everybody is let pass, counted.
         """
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self._view.start()
+        for view in self._views:
+            view.start()
+        tidying = asyncio.create_task(self._weakforced.tidy_for_ever())
         try:
             await self._door.start()
             LOG.info("gateway listens", address=self._settings.gateway_listen, port=self.port)
             await self._serve(ready)
         finally:
             self._loop = None
+            tidying.cancel()
             await self._drain()
 
     def request_stop(self) -> None:
@@ -184,17 +226,21 @@ class Gateway:
         deadline = time.monotonic() + self._settings.gateway_drain_timeout
         await self._door.stop(self._settings.gateway_drain_timeout / 2)
         self._blocks.close()
-        unsent, _ = await asyncio.gather(
+        self._weakforced.lists.close()
+        unsent, *_ = await asyncio.gather(
             asyncio.to_thread(self._reports.close, max(0.1, deadline - time.monotonic())),
-            asyncio.to_thread(self._view.stop),
+            *(asyncio.to_thread(view.stop) for view in self._views),
         )
         LOG.info("gateway stopped", reports_unsent=unsent)
 
     def _apply(self, records: list[Record]) -> None:
         self._blocks.apply(map(KEY_AND_VALUE, records))
 
+    def _calls(self) -> dict[str, Call]:
+        return {"report": Call("POST", self.report), **self._weakforced.calls()}
+
     def _kafka_up(self) -> bool:
-        return self._view.last_error is None and self._reports.problem() is None
+        return all(view.last_error is None for view in self._views) and self._reports.problem() is None
 
     def _say_changes(self, without_kafka: bool) -> bool:
         """One line of log when Kafka goes or comes back; whether it is away now."""
@@ -208,12 +254,11 @@ class Gateway:
 
     def _troubles(self) -> list[str]:
         """What the operator should know although logins are answered: sentences."""
-        return [trouble for trouble in (self._view.problem(), self._reports.problem()) if trouble]
+        return [trouble for trouble in (*(view.problem() for view in self._views), self._reports.problem()) if trouble]
 
     def _live_page(self) -> tuple[int, str, bytes]:
         # a view that ended never comes back by itself; a broker that is away does
-        failure = self._view.failure
-        reasons = [] if failure is None else [f"the view of blocks ended: {failure}"]
+        reasons = [view.problem() or "" for view in self._views if view.failure is not None]
         return _health("live", not reasons, reasons)
 
     def _ready_page(self) -> tuple[int, str, bytes]:
@@ -232,33 +277,6 @@ class Gateway:
         show(REPORTS_BUFFERED, lambda: self._reports.waiting)
         show(DOOR_CONNECTIONS, lambda: self._door.connections)
 
-    def _count_by(self, metric: Any, label: str) -> Callable[[str], None]:
-        made: dict[str, Any] = {}
-
-        def count(value: str) -> None:
-            if value not in made:
-                made[value] = self.metrics.of(metric, **{label: value})
-            made[value].inc()
-
-        return count
-
-    def _timed(self, name: str, command: Callable[[bytes, str], bytes]) -> Callable[[bytes, str], bytes]:
-        seconds, clock = self.metrics.of(DOOR_SECONDS, command=name), time.perf_counter
-        count_refused = self._count_by(DOOR_REFUSED, "reason")
-
-        def timed(body: bytes, peer: str) -> bytes:
-            start = clock()
-            try:
-                return command(body, peer)
-            except Exception:  # the outermost loop of a request: a fault of ours must not become a malformed answer
-                LOG.exception("a request could not be answered, the login passes", command=name)
-                count_refused("fault")
-                return PASS
-            finally:
-                seconds.observe(clock() - start)
-
-        return timed
-
 
 def serve(settings: Settings, *, gateway: Gateway | None = None, ready: Callable[[Gateway], None] | None = None) -> int:
     """
@@ -268,11 +286,21 @@ def serve(settings: Settings, *, gateway: Gateway | None = None, ready: Callable
     """
     served = gateway or Gateway(settings)
 
+    def settled(gateway: Gateway) -> None:
+        # a million blocks are loaded now: no collection needs to look through them again, 60 ms each time
+        gc.collect()
+        gc.freeze()
+        if ready is not None:
+            ready(gateway)
+
     async def main() -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, served.request_stop)
-        await served.run(ready)
+        if threading.current_thread() is not threading.main_thread():
+            await served.run(ready)
+            return
+        sys.setswitchinterval(SWITCH_S)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, served.request_stop)
+        await served.run(settled)
 
     uvloop.run(main())
     return 0

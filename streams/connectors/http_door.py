@@ -11,7 +11,7 @@ import base64
 import binascii
 import hmac
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -35,9 +35,24 @@ MOST_HEADERS = 64
 BACKLOG = 1024
 KEY_HEADER = "X-API-Key"
 LONGEST_SECRET = 4096
+JSON = "application/json"
 
 Command = Callable[[bytes, str], bytes]
 """From a request's body and the peer's address to the body of a 200."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """
+    A command that may wait: `run` makes status and body of the answer from a request's body and the peer's address.
+
+    An empty `method` takes any.
+    """
+
+    method: str
+    run: Callable[[bytes, str], Awaitable[tuple[int, bytes]]]
+
+
 Page = Callable[[], tuple[int, str, bytes]]
 """Status, content type and body of a page for GET, served without a secret."""
 
@@ -57,7 +72,7 @@ class DoorOptions:
 
 class HttpDoor:
     """
-    One listener: commands by POST (`/?command=X` and `/command/X`), pages by GET.
+    One listener: commands by POST and calls by their own method (`/?command=X` and `/command/X`), pages by GET.
 
     `on_refused` is told a short reason for each request that no command saw: unauthorized, too-large, method, unknown,
     slow, broken, fault, connections.
@@ -69,9 +84,11 @@ class HttpDoor:
         commands: Mapping[str, Command],
         pages: Mapping[str, Page],
         on_refused: Callable[[str], None],
+        calls: Mapping[str, Call] | None = None,
     ) -> None:
         self._options = options
         self._commands = {path: command for name, command in commands.items() for path in _paths(name)}
+        self._calls = {path: call for name, call in (calls or {}).items() for path in _paths(name)}
         self._pages = pages
         self._on_refused = on_refused
         self._address = parse_listen(options.listen, options.setting)
@@ -115,41 +132,53 @@ class HttpDoor:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         command = self._commands.get(request.raw_path) or self._commands.get(_command_path(request.raw_path))
         if command is not None:
-            return await self._run(command, request)
+            body = await self._body(request, "POST")
+            if not isinstance(body, bytes):
+                return body
+            return _response(200, command(body, request.remote or ""), JSON)
+        call = self._calls.get(request.raw_path) or self._calls.get(_command_path(request.raw_path))
+        if call is not None:
+            return await self._call(call, request)
         page = self._pages.get(request.raw_path.partition("?")[0])
         if page is None:
-            return self._refuse(404, "unknown", "No such command: use /?command=allow or /?command=report")
+            return self._refuse(404, "unknown", "No such command: use for instance /?command=allow or /command/ping")
         if request.method not in ("GET", "HEAD"):
             return self._refuse(405, "method", "Use GET", Allow="GET, HEAD")
         status, content_type, body = page()
         return _response(status, body, content_type)
 
-    async def _run(self, command: Command, request: web.BaseRequest) -> web.Response:
-        if request.method != "POST":
-            return self._refuse(405, "method", "Use POST", Allow="POST")
+    async def _call(self, call: Call, request: web.BaseRequest) -> web.Response:
+        body = await self._body(request, call.method)
+        if not isinstance(body, bytes):
+            return body
+        status, answer = await call.run(body, request.remote or "")
+        return _response(status, answer, JSON)
+
+    async def _body(self, request: web.BaseRequest, method: str) -> bytes | web.Response:
+        """The body of a request that may be answered, or the refusal of one that may not."""
+        if method and request.method != method:
+            return self._refuse(405, "method", f"Use {method}", Allow=method)
         if self._options.secret and not is_authorised(request.headers, self._options.secret):
-            return self._refuse(401, "unauthorized", "Unauthorized", **{"WWW-Authenticate": 'Basic realm="loginwatch"'})
+            return self._refuse(401, "unauthorized", "Unauthorized", **{"WWW-Authenticate": 'Basic realm="wforce"'})
         if (request.content_length or 0) > self._options.max_request_bytes:
             return self._refuse(413, "too-large", f"Over {self._options.max_request_bytes} bytes", Connection="close")
         try:
             if request.content.is_eof():  # it came with the headers, as nearly always: nothing to wait for
-                body = await request.read()
-            else:
-                async with asyncio.timeout(BODY_TIMEOUT_S):
-                    body = await request.read()
+                return await request.read()
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                return await request.read()
         except web.HTTPRequestEntityTooLarge:
             return self._refuse(413, "too-large", f"Over {self._options.max_request_bytes} bytes", Connection="close")
         except TimeoutError:
             return self._refuse(408, "slow", f"The body took over {BODY_TIMEOUT_S} seconds", Connection="close")
         except web.RequestPayloadError:
             return self._refuse(400, "broken", "The body is not what the headers announce", Connection="close")
-        return _response(200, command(body, request.remote or ""), "application/json")
 
     def _refuse(self, status: int, reason: str, sentence: str, **headers: str) -> web.Response:
         """The form of weakforced's failures: `status` is a word, which no client takes for a verdict."""
         self._on_refused(reason)
         body = orjson.dumps({"status": "failure", "reason": sentence})
-        return _response(status, body, "application/json", **headers)
+        return _response(status, body, JSON, **headers)
 
 
 class _BoundedServer(web.Server):

@@ -2,13 +2,13 @@
 Reports on their way to Kafka: buffered while it is away, never waited for, and every one accounted for.
 
 Decision: a mail server does not repeat a report, and a login must not wait, so reports stay in the producer's queue for
-as long as Kafka is away, up to `gateway_buffer`. More are dropped and counted: refusing to answer would let logins pass
+as long as Kafka is away, up to the door's buffer. More are dropped and counted: refusing to answer would let logins pass
 unjudged, which is worse than an unseen login. If librdkafka gives its idempotent producer up for good, a new one takes
 over and what the old one held is counted as lost.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,7 +23,7 @@ from streams.metrics import REPORTS, Metrics
 from streams.records.codec import Codec
 from streams.records.letters import UNKNOWN
 from streams.settings import Settings
-from streams.topology import LOGINS
+from streams.topology import LOGINS, SUBMISSIONS
 
 LOG = structlog.get_logger(__name__)
 
@@ -47,21 +47,35 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
         "id": "", "topic": "", "partition": -1, "offset": -1, "time": 0, "reason": "", "detail": "", "key": None,
         "raw": None, "process": "gateway",
     },
+    "Submission": {
+        "time": 0, "account": "a@example.org", "sender": "", "recipients": 1, "accepted": True, "id": None, "ip": None,
+        "queue_id": None, "size": None,
+    },
 }  # fmt: skip
 """One of each record that is written, to learn at start what a registry calls their schemas."""
 
 
 class ReportSender:
     """
-    Sends Logins and dead letters. Only for the thread of the event loop; no call waits.
+    Sends Logins, Submissions and dead letters. Only for the thread of the event loop; no call waits.
 
-    `metrics` counts each report by outcome when its fate is known.
+    `metrics` counts each report by outcome when its fate is known. `records` are those that this door writes, `buffer`
+    is how many may wait.
     """
 
-    def __init__(self, settings: Settings, codec: Codec, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        codec: Codec,
+        metrics: Metrics,
+        *,
+        records: Iterable[str] = ("Login", "DeadLetter"),
+        buffer: int | None = None,
+    ) -> None:
         self._settings = settings
+        self._buffer = buffer or settings.gateway_buffer
         self._metrics = metrics
-        self._codec = _codec_that_answers(codec)
+        self._codec = _codec_that_answers(codec, records)
         self._counters: dict[str, Any] = {}
         self.waiting = 0
         """Reports and dead letters not yet acknowledged by Kafka."""
@@ -77,13 +91,18 @@ class ReportSender:
         with self._no_waiting():
             self._producer.send(LOGINS.name, value, key=login["account"], on_delivery=self._delivered)
 
-    def refuse(self, raw: bytes, now_ms: int, refusal: Refused) -> None:
+    def submit(self, submission: dict[str, Any]) -> None:
+        """Queue one Submission. Raises Refused when it cannot be encoded."""
+        value = self._codec.encode("Submission", submission)
+        self.count("submission")
+        with self._no_waiting():
+            self._producer.send(SUBMISSIONS.name, value, key=submission["account"], on_delivery=self._delivered)
+
+    def refuse(self, raw: bytes, now_ms: int, refusal: Refused, *, topic: str = LOGINS.name) -> None:
         """Queue a dead letter for a report that cannot be used; `raw` holds no secrets."""
         self.count("dead_letter")
         with self._no_waiting():
-            self._dead_letters.write(
-                LOGINS.name, UNKNOWN, UNKNOWN, now_ms, None, raw, refusal, on_delivery=self._delivered
-            )
+            self._dead_letters.write(topic, UNKNOWN, UNKNOWN, now_ms, None, raw, refusal, on_delivery=self._delivered)
 
     def count(self, outcome: str) -> None:
         """Count one report."""
@@ -142,9 +161,9 @@ class ReportSender:
             self._settings,
             policy="report",
             delivery_timeout_ms=FOR_EVER,
-            queue_records=self._settings.gateway_buffer,
+            queue_records=self._buffer,
         )
-        return producer, DeadLetters(producer, self._codec, "gateway", self._metrics)
+        return producer, DeadLetters(producer, self._codec, self._metrics.process, self._metrics)
 
     def _replace(self, error: Exception) -> None:
         LOG.error("the producer is given up and replaced", reports_lost=self._lose_waiting(), reason=str(error))
@@ -164,7 +183,7 @@ class ReportSender:
             self.count("delivered")
         elif self._sending:
             if not self._dropping:
-                LOG.error("reports are dropped", buffer=self._settings.gateway_buffer, reason=str(error))
+                LOG.error("reports are dropped", buffer=self._buffer, reason=str(error))
             self._dropping, self._sending = True, False
             self.count("dropped")
         else:
@@ -172,16 +191,16 @@ class ReportSender:
             self.count("lost")
 
 
-def _codec_that_answers(codec: Codec) -> Codec:
+def _codec_that_answers(codec: Codec, records: Iterable[str]) -> Codec:
     """
     A codec that can write now. A registry is asked here, once: a login must not wait for it later.
 
-    Without the registry, Logins are written in single-object encoding, which every reader takes too.
+    Without the registry, records are written in single-object encoding, which every reader takes too.
     """
     try:
-        for record, sample in SAMPLES.items():
-            codec.encode(record, sample)
+        for record in records:
+            codec.encode(record, SAMPLES[record])
     except RegistryUnavailableError as error:
-        LOG.warning("logins are written without the schema registry", reason=str(error))
+        LOG.warning("records are written without the schema registry", reason=str(error))
         return Codec()
     return codec

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from streams.errors import BadRecordError
 from streams.records.reasons import BAD_UTF8, CONTROL_CHARACTER, OUT_OF_RANGE, TOO_LONG, shown
 
-OUTSIDE = frozenset({"Login", "Submission", "AccountCommand", "Policy", "SafeNetwork", "Domain", "Review"})
+OUTSIDE = frozenset(
+    {"Login", "Submission", "AccountCommand", "Policy", "SafeNetwork", "Domain", "Review", "AccessEntry"}
+)
 
 TEXT_CHARACTERS = 1024
 """The longest ordinary text. RFC 5321 allows 320 for an address, RFC 2616 servers take user agents up to some hundreds."""

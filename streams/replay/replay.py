@@ -18,7 +18,7 @@ from streams.engine.engine import Engine, Places
 from streams.records.codec import Codec
 from streams.records.json_form import to_json
 from streams.records.letters import UNKNOWN
-from streams.records.times import parse_rfc3339
+from streams.records.times import FIRST_MS, LAST_MS, check_range, parse_rfc3339
 from streams.settings import Settings
 from streams.topology import BY_NAME, LOGINS, TABLES, WORKER_INPUTS
 
@@ -84,8 +84,8 @@ class Replay:
         timestamp = parsed.get("timestamp")
         if timestamp is None:
             timestamp = max(self.newest_ms, _time_of(value))
-        elif not isinstance(timestamp, int) or isinstance(timestamp, bool) or timestamp < 0:
-            raise Refused("not-a-line", f"line {self.lines}: timestamp must be milliseconds since 1970")
+        elif type(timestamp) is not int or not FIRST_MS <= timestamp <= LAST_MS:
+            raise Refused("not-a-line", f"line {self.lines}: timestamp must be milliseconds since 1970, until 9999")
         self.newest_ms = max(self.newest_ms, timestamp)
         return topic, timestamp, None if key is None else key.encode(), None if value is None else orjson.dumps(value)
 
@@ -109,10 +109,9 @@ def replay_lines(lines: Iterable[bytes], settings: Settings, places: Places) -> 
 def _time_of(value: Any) -> int:
     """The time of a value; 0 if it has none that can be read (its record is refused later, with the reason)."""
     time = value.get("time") if isinstance(value, dict) else None
-    if isinstance(time, int):
-        return max(0, time)
     try:
-        return parse_rfc3339(time) if isinstance(time, str) else 0
+        time = parse_rfc3339(time) if isinstance(time, str) else time
+        return check_range(time) if type(time) is int else 0
     except Refused:
         return 0
 

@@ -100,6 +100,8 @@ class MailServer:
             status = orjson.loads(body)["status"]
         except (ValueError, KeyError, TypeError):
             return self._no_answer(f"HTTP {response.status} without a status")
+        if url == self._report and response.status == 200 and status == "ok":
+            return 0
         if response.status != 200 or type(status) is not int:
             return self._no_answer(f"HTTP {response.status}, status {status!r}")
         return status

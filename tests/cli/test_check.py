@@ -1,6 +1,7 @@
 """`loginwatch check`: each answer with what is wrong and what to do."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -56,6 +57,47 @@ def test_only_what_a_process_needs_is_checked(loginwatch: Loginwatch) -> None:
     assert "a-long-secret" not in found["gateway"][1]
     assert "mail" not in found
     assert "geo" not in found
+
+
+@pytest.mark.parametrize(
+    ("env", "state"),
+    [
+        ({}, "ok"),
+        ({"postfix_listen": "[::1]:9105"}, "ok"),
+        ({"postfix_listen": "", "postfix_socket": "/run/policy"}, "ok"),
+        ({"postfix_listen": "0.0.0.0:9105"}, "remark"),
+        ({"postfix_listen": "mx.example.org:9105"}, "remark"),
+        ({"postfix_listen": ""}, "wrong"),
+        ({"postfix_deny_action": "OK"}, "wrong"),
+    ],
+)
+def test_a_policy_service_that_cannot_work_or_is_open_to_others_is_shown(
+    loginwatch: Loginwatch, env: dict[str, str], state: str
+) -> None:
+    """It knows no secret, so an address that others may reach is worth a remark."""
+    found = findings(loginwatch("check", "postfix", "--json", env=NOBODY | env).json)
+
+    assert found["postfix"][0] == state, found["postfix"]
+
+
+def test_a_log_reader_that_cannot_read_or_keep_its_place_is_shown(loginwatch: Loginwatch, tmp_path: Path) -> None:
+    """Logs, their zone, and the directory of the position file."""
+    log = tmp_path / "mail.log"
+    log.touch()
+    good = {"log_files": f"{log},-", "log_position_file": str(tmp_path / "logs.json")}
+
+    states = [
+        findings(loginwatch("check", "logs", "--json", env=NOBODY | good | change).json)["logs"][0]
+        for change in (
+            {},
+            {"log_files": ""},
+            {"log_files": str(tmp_path / "none")},
+            {"log_position_file": str(tmp_path / "none" / "logs.json")},
+            {"log_timezone": "Mars/Olympus"},
+        )
+    ]
+
+    assert states == ["ok", "remark", "wrong", "wrong", "wrong"]
 
 
 def test_a_mail_server_that_answers_is_fine(loginwatch: Loginwatch, mail_server: int) -> None:

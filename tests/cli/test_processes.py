@@ -24,6 +24,14 @@ def test_a_gateway_without_a_secret_does_not_start(loginwatch: Loginwatch) -> No
     assert "gateway_api_key" in answer.err
 
 
+def test_a_policy_service_that_would_refuse_nobody_does_not_start(loginwatch: Loginwatch) -> None:
+    """One sentence with the setting, and code 2."""
+    answer = loginwatch("postfix", env={"postfix_deny_action": "PERMIT"})
+
+    assert answer.code == 2
+    assert "postfix_deny_action" in answer.err
+
+
 def test_a_mailer_without_a_sender_does_not_start(loginwatch: Loginwatch) -> None:
     """One sentence with the setting, and code 2."""
     answer = loginwatch("mailer")
@@ -88,3 +96,11 @@ def put_logins(settings: Settings, number: int) -> None:
             "service": "imap",
         }
         store.write_raw("logins", "user@example.org", orjson.dumps(value))
+
+
+def test_enforcement_without_anybody_to_tell_does_not_start(loginwatch: Loginwatch) -> None:
+    """It says which settings name the receivers."""
+    answer = loginwatch("enforcement")
+
+    assert answer.code == 2
+    assert "enforcement_doveadm_urls" in answer.err

@@ -18,6 +18,9 @@ USERS = ("alice@example.org", "bob@example.org", "carol@example.org")
 LONGEST_SOCKET_PATH = 100
 NOBODY = 65534
 
+PAGE = Path(__file__).parents[2] / "docs" / "mail-servers.md"
+GATEWAY_URL = "http://127.0.0.1:9102/"
+
 CONFIGURATION = """
 base_dir = {folder}/run
 state_dir = {folder}/state
@@ -57,11 +60,28 @@ service anvil {{
   }}
 }}
 auth_failure_delay = 0
-auth_policy_server_url = {url}
-auth_policy_server_api_header = X-API-Key:{key}
-auth_policy_hash_nonce = a long random text for tests
-auth_policy_server_timeout_msecs = 2000
 """
+PATIENCE = "auth_policy_server_timeout_msecs = 2000\n"
+"""After the documented settings: a busy test machine is slower than a mail server may be."""
+
+DOVEADM = """
+doveadm_api_key = {key}
+service doveadm {{
+  inet_listener http {{
+    address = 127.0.0.1
+    port = {port}
+  }}
+}}
+"""
+
+
+def snippet(title: str) -> str:
+    """The configuration in docs/mail-servers.md whose first line is a comment that ends so, without that line."""
+    for block in PAGE.read_text().split("```\n")[1::2]:
+        first, _, rest = block.partition("\n")
+        if first.startswith("#") and first.endswith(title):
+            return rest
+    raise AssertionError(f"docs/mail-servers.md has no snippet for {title}")
 
 
 def missing() -> str | None:
@@ -83,9 +103,13 @@ def require_dovecot() -> None:
 
 
 class Dovecot:
-    """Runs inside the `with` block and asks the door at `url`. `port` is its IMAP port."""
+    """
+    Runs inside the `with` block and asks the door at `url`. `port` is its IMAP port.
 
-    def __init__(self, folder: Path, url: str, key: str) -> None:
+    With a `doveadm_key` it also serves doveadm's HTTP API, at `doveadm_port`.
+    """
+
+    def __init__(self, folder: Path, url: str, key: str, *, doveadm_key: str | None = None) -> None:
         assert len(str(folder)) < LONGEST_SOCKET_PATH - 30, "the folder is too long for sockets in it"
         self._folder = folder
         self.port = free_port()
@@ -96,10 +120,16 @@ class Dovecot:
         (folder / "users").write_text("".join(f"{user}:{PASSWORD}\n" for user in USERS))
         (folder / "dovecot.conf").write_text(
             CONFIGURATION.format(
-                folder=folder, port=self.port, url=url, key=key, uid=NOBODY, gid=NOBODY,
+                folder=folder, port=self.port, uid=NOBODY, gid=NOBODY,
                 internal="dovecot", login="dovenull", group="dovecot",
             )
+            + snippet("Dovecot 2.3").replace(GATEWAY_URL, url).replace("SECRET", key)
+            + PATIENCE
         )  # fmt: skip
+        self.doveadm_port = free_port()
+        if doveadm_key is not None:
+            with (folder / "dovecot.conf").open("a") as configuration:
+                configuration.write(DOVEADM.format(key=doveadm_key, port=self.doveadm_port))
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -131,6 +161,12 @@ class Dovecot:
         finally:
             client.shutdown()
         return ""
+
+    def session(self, user: str, address: str = "127.0.0.1") -> imaplib.IMAP4:
+        """A session that is logged in by IMAP and stays open."""
+        client = _Imap(self.port, address)
+        client.login(user, PASSWORD)
+        return client
 
     def log(self) -> str:
         """What Dovecot wrote."""

@@ -1,5 +1,6 @@
 """The gateway as a real Dovecot sees it: a login reported, a blocked account refused, a missing door passed by."""
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def test_logins_through_dovecot_are_reported(broker, settings, dovecot):
         assert "AUTHENTICATIONFAILED" in dovecot.login("bob@example.org", "wrong", address="127.0.0.8")
         wait_for(lambda: door.count("loginwatch_reports_total", outcome="delivered") == 2, "two reports")
         assert door.count("loginwatch_door_answers_total", answer="allowed") == 3
+        assert "olicy server" not in dovecot.log(), "it disliked an answer"
 
     logins = {login["account"]: (key, login) for key, login in read_all(broker.settings, "logins")}
     key, alice = logins["alice@example.org"]
@@ -84,6 +86,22 @@ def test_a_blocked_account_is_refused_with_our_words_until_it_is_opened(broker, 
 
     failures = [login["failure"] for _, login in read_all(broker.settings, "logins") if not login["success"]]
     assert failures == ["policy", "policy"]
+
+
+def test_the_lists_of_weakforceds_clients_deny_and_let_in(settings, dovecot):
+    """A black-listed network is refused with its words although the answer has attributes; the white list wins."""
+    hour = {"expire_secs": 3600, "reason": "a scan"}
+    with open_door(settings) as door:
+        for command, fields in (
+            ("addBLEntry", {"netmask": "127.0.0.64/30", **hour}),
+            ("addWLEntry", {"ip": "127.0.0.66", "login": "carol@example.org", **hour}),
+        ):
+            assert door.request("POST", f"/command/{command}", json.dumps(fields).encode())[0] == 200
+
+        assert settings.gateway_list_message in dovecot.login("carol@example.org", address="127.0.0.65")
+        assert dovecot.login("carol@example.org", address="127.0.0.66") == ""
+        assert dovecot.login("carol@example.org", address="127.0.0.7") == ""
+        assert "olicy server" not in dovecot.log().replace("policy server refusal", ""), "it disliked an answer"
 
 
 def test_without_the_gateway_dovecot_lets_logins_pass(settings, dovecot):

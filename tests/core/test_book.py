@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.addresses import contains, parse_address, parse_network
 from streams.core.addresses import Network as Net
+from streams.core.addresses import contains, parse_address, parse_network
 from streams.core.book import RuleBook, parse_safe_key
 from streams.core.refusal import Refused
 

@@ -1,0 +1,362 @@
+"""
+The Postfix door: a policy service that refuses blocked accounts and forbidden senders, and reports messages.
+
+Settings: `postfix_*`. In Postfix, for authenticated senders: `check_policy_service { inet:127.0.0.1:9105, timeout=2s,
+{ default_action=DUNNO }, try_limit=2, retry_delay=1s }` in `smtpd_sender_restrictions` (asked at RCPT) and in
+`smtpd_end_of_data_restrictions` (counts the message).
+
+Decision: it refuses or has no opinion (DUNNO), never OK, which would skip Postfix's own rules. Whatever of ours fails, the
+message passes, counted. The verdict is made before anything is reported, so that reporting can change none.
+"""
+
+import asyncio
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+
+import orjson
+import structlog
+import uvloop
+
+from streams.bus.health import HealthServer
+from streams.bus.view import Record, TableView
+from streams.connectors.blocks_view import Answer, BlocksView
+from streams.connectors.policy_door import PolicyDoor, PolicyDoorOptions
+from streams.connectors.policy_protocol import PASS, REPLACEMENT, Request, parse_denial, reply
+from streams.connectors.policy_records import THROUGH_DOVECOT, Remembered, login_record, submission_record
+from streams.connectors.report_sender import ReportSender
+from streams.connectors.rules_view import ANY_SENDER, RulesView
+from streams.connectors.sender_policy import forbidden, refusal, related
+from streams.core.accounts import canonical_account
+from streams.core.addresses import parse_address
+from streams.core.refusal import Refused
+from streams.errors import ConfigurationError
+from streams.metrics import (
+    BLOCKS_HELD,
+    BLOCKS_UNREADABLE,
+    DOOR_CONNECTIONS,
+    DOOR_REFUSED,
+    DOOR_SECONDS,
+    KAFKA_UP,
+    POLICY_ANSWERS,
+    REPORTS_BUFFERED,
+    RULES_READY,
+    RULES_UNREADABLE,
+    SENDERS_REFUSED,
+    SENDERS_SEEN,
+    VIEW_LAG,
+    VIEW_READY,
+    Metrics,
+)
+from streams.records import registry
+from streams.records.codec import Codec
+from streams.settings import Settings
+from streams.topology import BLOCKS, DOMAINS, LOGINS, POLICIES, SUBMISSIONS
+
+LOG = structlog.get_logger(__name__)
+
+COUNTED_AT = {"end-of-data": ("END-OF-MESSAGE",), "data": ("DATA", "BDAT")}
+RECORDS = ("Login", "Submission", "DeadLetter")
+MOST_REMEMBERED = 100_000
+CONNECTION_MS = 600_000
+"""A silent SMTP connection ends sooner (smtpd_timeout, 300 s): the same client address and port later is another one."""
+MESSAGE_MS = 86_400_000
+TICK_S = 0.05
+"""How often acknowledgements are taken and the state is looked at."""
+ID_BYTES = 12
+REGISTRY_PATIENCE_S = 2.0
+KEY_AND_VALUE = attrgetter("key", "value")
+
+
+class Postfix:
+    """
+    One policy service: its listeners, its views of blocks and rules, its way to Kafka.
+
+    Raises ConfigurationError when it cannot start so. `run` serves until `request_stop`.
+    """
+
+    def __init__(self, settings: Settings, *, codec: Codec | None = None) -> None:
+        self._deny = reply(_deny_action(settings))
+        self.metrics = Metrics("postfix")
+        self._settings = settings
+        self._door = PolicyDoor(_door_options(settings), self.answer, self._count_by(DOOR_REFUSED, "reason"))
+        codec = codec or Codec(registry.from_settings(settings, patience_s=REGISTRY_PATIENCE_S))
+        self._blocks = BlocksView(codec, _now_ms, self._count_by(BLOCKS_UNREADABLE, "reason"))
+        self._blocks_view = TableView(settings, [BLOCKS], apply_batch=self._apply_blocks, name="blocks")
+        self._rules = RulesView(codec, settings.default_domain, self._count_by(RULES_UNREADABLE, "reason"))
+        self._rules_view = TableView(settings, [POLICIES, DOMAINS], self._rules.apply, name="rules")
+        self._reports = ReportSender(settings, codec, self.metrics, records=RECORDS, buffer=settings.postfix_buffer)
+        self._counted_at = COUNTED_AT[settings.postfix_count_at]
+        self._messages = Remembered(MOST_REMEMBERED, MESSAGE_MS)
+        self._connections = Remembered(MOST_REMEMBERED, CONNECTION_MS)
+        self._count_answer = self._count_by(POLICY_ANSWERS, "answer")
+        self._count_broken = self._count_by(SENDERS_REFUSED, "demand")
+        self._count_sender = self._count_by(SENDERS_SEEN, "relation")
+        self._count_refused = self._count_by(DOOR_REFUSED, "reason")
+        self._observe_seconds = self.metrics.of(DOOR_SECONDS, command="policy").observe
+        self._stop: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop_asked = False
+        self.health_address = ""
+        """Host and port of /metrics and /health while it runs."""
+        self._show_gauges()
+
+    @property
+    def port(self) -> int:
+        """The port listened on; 0 while there is none."""
+        return self._door.port
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are judged: all blocks and rules are loaded, and no stop was asked for."""
+        return not self._reasons()
+
+    def answer(self, request: Request | Refused) -> bytes:
+        """The answer to one request. Never raises."""
+        start = time.perf_counter()
+        try:
+            return self._answer(request)
+        except Exception:  # the outermost loop of a request: a fault of ours must not hold up mail
+            LOG.exception("a policy request could not be judged, the message passes")
+            self._count_answer("open_fault")
+            return PASS
+        finally:
+            self._observe_seconds(time.perf_counter() - start)
+
+    async def run(self, ready: Callable[["Postfix"], None] | None = None) -> None:
+        """
+        Serve until stopped, then drain: no new connections, begun requests answered, reports flushed.
+
+        `ready` is called once, when blocks and rules are loaded. Kafka may be away at start: then all passes, counted.
+        """
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        health = HealthServer(
+            self._settings.postfix_health_listen,
+            metrics=self.metrics,
+            ready=self._reasons,
+            live=self._failures,
+            remarks=self._remarks,
+            setting="postfix_health_listen",
+        )
+        with health:
+            self.health_address = health.address
+            self._blocks_view.start()
+            self._rules_view.start()
+            try:
+                await self._door.start()
+                LOG.info("postfix door listens", address=self._settings.postfix_listen, port=self.port,
+                         socket=self._settings.postfix_socket, health=health.address)  # fmt: skip
+                await self._serve(ready)
+            finally:
+                self._loop = None
+                await self._drain()
+
+    def request_stop(self) -> None:
+        """Ask for the end of `run`, from any thread or a signal."""
+        self._stop_asked = True
+        if self._loop is not None and self._stop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    def _answer(self, request: Request | Refused) -> bytes:
+        if isinstance(request, Refused):
+            self._count_answer(f"open_{request.reason}")
+            return PASS
+        if not request.username:
+            self._count_answer("anonymous")
+            return PASS
+        try:
+            account = self._account(request)
+        except Refused as refused:
+            self._count_answer(f"open_{refused.reason}")
+            if request.state in self._counted_at:
+                self._dead_letter(submission_record(request, request.username, _now_ms()), SUBMISSIONS.name, refused)
+            return PASS
+        kind, answer = self._verdict(request, account)
+        self._count_answer(kind)
+        try:
+            self._report(request, account, kind)
+        except Exception:  # what is reported must not change what was answered
+            LOG.exception("a policy request could not be reported")
+            self._count_refused("fault")
+        return answer
+
+    def _account(self, request: Request) -> str:
+        if REPLACEMENT in request.username:
+            raise Refused("bad-account", "sasl_username is no UTF-8")
+        return canonical_account(request.username, self._settings.default_domain)
+
+    def _verdict(self, request: Request, account: str) -> tuple[str, bytes]:
+        """The kind of answer, for the metric, and its bytes. Changes nothing, so every clause gets the same."""
+        kind = "open_not-ready"
+        if self._blocks_view.caught_up.is_set():
+            found = self._blocks.ask(account, request.client_address, _now_ms())
+            if found is Answer.DENIED:
+                return "denied", self._deny
+            kind = "familiar" if found is Answer.FAMILIAR else "allowed"
+        rules = self._rules.of(account) if self._rules_view.caught_up.is_set() else ANY_SENDER
+        if rules.match_username or rules.match_domain:
+            broken = forbidden(related(account, request.sender), **rules._asdict())
+            if broken is not None:
+                self._count_broken(broken.value)
+                return "sender", reply(refusal(account, broken))
+        return kind, PASS
+
+    def _report(self, request: Request, account: str, kind: str) -> None:
+        now_ms, denied = _now_ms(), kind == "denied"
+        if self._settings.postfix_report_logins and request.mechanism != THROUGH_DOVECOT:
+            connection = (request.client_address, request.client_port, account, denied)
+            if self._connections.is_new(connection, now_ms):
+                self._send_login(login_record(request, account, now_ms, secrets.token_urlsafe(ID_BYTES), denied=denied))
+        if request.state not in self._counted_at or denied or kind == "sender":
+            return
+        message = request.instance or request.queue_id
+        if not message or self._messages.is_new((request.server_address, message), now_ms):
+            self._send_submission(submission_record(request, account, now_ms))
+
+    def _send_login(self, login: dict[str, Any]) -> None:
+        try:
+            parse_address(login["ip"])
+            self._reports.send(login)
+        except Refused as refused:
+            self._dead_letter(login, LOGINS.name, refused)
+
+    def _send_submission(self, submission: dict[str, Any]) -> None:
+        try:
+            self._reports.submit(submission)
+        except Refused as refused:
+            self._dead_letter(submission, SUBMISSIONS.name, refused)
+            return
+        self._count_sender(related(submission["account"], submission["sender"]).value)
+
+    def _dead_letter(self, record: dict[str, Any], topic: str, refused: Refused) -> None:
+        self._reports.refuse(orjson.dumps(record), record["time"], refused, topic=topic)
+
+    async def _serve(self, ready: Callable[["Postfix"], None] | None) -> None:
+        assert self._stop is not None
+        announced = without_kafka = False
+        while not self._stop_asked:
+            self._reports.poll()
+            self._blocks.forget_ended(_now_ms())
+            if not announced and self.ready:
+                announced = True
+                LOG.info("postfix door ready", blocks=len(self._blocks))
+                if ready is not None:
+                    ready(self)
+            without_kafka = self._say_changes(without_kafka)
+            try:
+                await asyncio.wait_for(self._stop.wait(), TICK_S)
+            except TimeoutError:
+                continue
+
+    async def _drain(self) -> None:
+        self._stop_asked = True
+        deadline = time.monotonic() + self._settings.postfix_drain_timeout
+        await self._door.stop(self._settings.postfix_drain_timeout / 2)
+        self._blocks.close()
+        self._rules.close()
+        unsent, *_ = await asyncio.gather(
+            asyncio.to_thread(self._reports.close, max(0.1, deadline - time.monotonic())),
+            asyncio.to_thread(self._blocks_view.stop),
+            asyncio.to_thread(self._rules_view.stop),
+        )
+        LOG.info("postfix door stopped", reports_unsent=unsent)
+
+    def _apply_blocks(self, records: list[Record]) -> None:
+        self._blocks.apply(map(KEY_AND_VALUE, records))
+
+    def _kafka_up(self) -> bool:
+        views = (self._blocks_view, self._rules_view)
+        return all(view.last_error is None for view in views) and self._reports.problem() is None
+
+    def _say_changes(self, without_kafka: bool) -> bool:
+        """One line of log when Kafka goes or comes back; whether it is away now."""
+        if self._kafka_up() is not without_kafka:
+            return without_kafka
+        if without_kafka:
+            LOG.warning("postfix door has Kafka again")
+        else:
+            LOG.warning("postfix door is without Kafka, answers from what it knows", reasons=self._remarks())
+        return not without_kafka
+
+    def _reasons(self) -> list[str]:
+        """Why requests are not judged as they should be, sentences."""
+        unready = [view for view in (self._blocks_view, self._rules_view) if not _usable(view)]
+        reasons = [view.problem() or "a view is not ready" for view in unready]
+        return [*reasons, "the policy service is stopping"] if self._stop_asked else reasons
+
+    def _remarks(self) -> list[str]:
+        """What an operator should know although requests are judged: sentences."""
+        views = [view.problem() for view in (self._blocks_view, self._rules_view) if _usable(view)]
+        return [trouble for trouble in (*views, self._reports.problem()) if trouble]
+
+    def _failures(self) -> list[str]:
+        """A view that ended never comes back by itself; a broker that is away does."""
+        views = (self._blocks_view, self._rules_view)
+        return [view.problem() or "" for view in views if view.failure is not None]
+
+    def _show_gauges(self) -> None:
+        show = self.metrics.on_scrape
+        show(BLOCKS_HELD, lambda: len(self._blocks))
+        show(VIEW_LAG, self._blocks_view.lag)
+        show(VIEW_READY, self._blocks_view.caught_up.is_set)
+        show(RULES_READY, self._rules_view.caught_up.is_set)
+        show(KAFKA_UP, self._kafka_up)
+        show(REPORTS_BUFFERED, lambda: self._reports.waiting)
+        show(DOOR_CONNECTIONS, lambda: self._door.connections)
+
+    def _count_by(self, metric: Any, label: str) -> Callable[[str], None]:
+        made: dict[str, Any] = {}
+
+        def count(value: str) -> None:
+            if value not in made:
+                made[value] = self.metrics.of(metric, **{label: value})
+            made[value].inc()
+
+        return count
+
+
+def serve(settings: Settings, *, postfix: Postfix | None = None, ready: Callable[[Postfix], None] | None = None) -> int:
+    """
+    Run a policy service until SIGTERM, SIGINT or its `request_stop`; the exit code.
+
+    In a thread other than the main one there are no signals: make the service first and keep it.
+    """
+    served = postfix or Postfix(settings)
+
+    async def main() -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, served.request_stop)
+        await served.run(ready)
+
+    uvloop.run(main())
+    return 0
+
+
+def _door_options(settings: Settings) -> PolicyDoorOptions:
+    return PolicyDoorOptions(
+        listen=settings.postfix_listen,
+        socket_path=settings.postfix_socket,
+        socket_mode=settings.postfix_socket_mode,
+        max_request_bytes=settings.postfix_max_request_bytes,
+        max_connections=settings.postfix_max_connections,
+    )
+
+
+def _deny_action(settings: Settings) -> str:
+    try:
+        return parse_denial(settings.postfix_deny_action)
+    except Refused as refused:
+        raise ConfigurationError(f"setting postfix_deny_action: {refused}") from refused
+
+
+def _usable(view: TableView) -> bool:
+    return view.caught_up.is_set() and view.failure is None
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

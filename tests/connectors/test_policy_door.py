@@ -1,0 +1,79 @@
+"""The listener under the Postfix door: what a slow or greedy client may do."""
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+
+from streams.connectors import policy_door
+from streams.connectors.policy_door import IDLE_S, PolicyDoor, PolicyDoorOptions
+from streams.connectors.policy_protocol import reply
+from tests.connectors.postfix_samples import RCPT
+from tests.eventually import eventually_async
+
+POSTFIX_MAX_TTL_S = 1000
+
+
+@asynccontextmanager
+async def door(refused, answer=lambda request: reply("REJECT " + "x" * 400)):
+    options = PolicyDoorOptions("127.0.0.1:0", "", "0660", max_request_bytes=16_384, max_connections=50)
+    served = PolicyDoor(options, answer, refused.append)
+    await served.start()
+    try:
+        yield served
+    finally:
+        await served.stop(1)
+
+
+def test_it_is_postfix_who_ends_a_connection():
+    """Longer than an smtpd ever keeps one."""
+    assert IDLE_S > POSTFIX_MAX_TTL_S
+
+
+async def test_a_request_that_does_not_end_in_time_ends_its_connection(monkeypatch):
+    """It is counted; a silent connection without a request is not."""
+    monkeypatch.setattr(policy_door, "REQUEST_S", 0.02)
+    refused = []
+    async with door(refused) as served:
+        idle, idle_writer = await asyncio.open_connection("127.0.0.1", served.port)
+        slow, slow_writer = await asyncio.open_connection("127.0.0.1", served.port)
+        slow_writer.write(RCPT[:40])
+        with suppress(ConnectionError):
+            assert await asyncio.wait_for(slow.read(), 20) == b""
+        idle_writer.write(RCPT)
+        assert (await asyncio.wait_for(idle.readline(), 20)).startswith(b"action=REJECT")
+        slow_writer.close()
+        idle_writer.close()
+
+    assert refused == ["slow"]
+
+
+async def test_a_client_that_takes_no_answers_is_not_read_any_more(monkeypatch):
+    """What is held for it is bounded, and its connection ends; others are served meanwhile."""
+    monkeypatch.setattr(policy_door, "REQUEST_S", 0.3)
+    refused, answered = [], []
+
+    def answer(request):
+        answered.append(request)
+        return reply("REJECT " + "x" * 400)
+
+    async with door(refused, answer) as served:
+        _, greedy = await asyncio.open_connection("127.0.0.1", served.port, limit=2**10)
+        greedy.transport.pause_reading()
+
+        async def pour():
+            try:
+                while True:
+                    greedy.write(RCPT * 100)
+                    await greedy.drain()
+            except ConnectionError:
+                return
+
+        pouring = asyncio.create_task(pour())
+        other, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(RCPT)
+        assert (await asyncio.wait_for(other.readline(), 20)).startswith(b"action=REJECT")
+        await eventually_async(lambda: refused == ["slow"], what="the greedy one's end")
+        await asyncio.wait_for(pouring, 20)
+        greedy.close()
+        writer.close()
+
+    assert len(answered) < 100_000

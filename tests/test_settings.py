@@ -1,0 +1,120 @@
+"""Settings: where they come from, which source wins, and what is said of a wrong one."""
+
+from pathlib import Path
+
+import pytest
+
+from streams.errors import ConfigurationError
+from streams.settings import Settings, load_settings, load_with_origins
+
+
+def origins(**sources: object) -> dict[str, str]:
+    return {item.name: item.origin for item in load_with_origins(**sources)[1]}  # type: ignore[arg-type]
+
+
+def refusal(**environment: str) -> str:
+    """The sentence with which settings from the environment are refused."""
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(environment={f"LOGINWATCH_{name.upper()}": value for name, value in environment.items()})
+    return str(refused.value)
+
+
+def test_without_any_source_the_defaults_hold() -> None:
+    """And say so."""
+    assert load_settings(environment={}) == Settings()
+    assert set(origins(environment={}).values()) == {"default"}
+
+
+def test_the_nearer_source_wins(tmp_path: Path) -> None:
+    """Command line, environment, secrets directory, file, in this order; each value says where it came from."""
+    file = tmp_path / "loginwatch.toml"
+    file.write_text(
+        'lateness = 1\npartitions = 2\nsmtp_port = 3\nsmtp_timeout = 4\ngeo_databases = ["a.mmdb", "b.mmdb"]\n'
+    )
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "loginwatch_partitions").write_text("20\n")
+    (secrets / "LOGINWATCH_SMTP_PORT").write_text("30")
+    (secrets / "LOGINWATCH_SMTP_TIMEOUT").write_text("40")
+    (secrets / "other").write_text("no setting")
+    environment = {
+        "LOGINWATCH_CONFIG": str(file),
+        "LOGINWATCH_SECRETS_DIR": str(secrets),
+        "LOGINWATCH_SMTP_PORT": "300",
+        "LOGINWATCH_SMTP_TIMEOUT": "400",
+        "PATH": "/bin",
+    }
+
+    settings = load_settings(flags={"smtp_timeout": "500"}, environment=environment)
+    said = origins(flags={"smtp_timeout": "500"}, environment=environment)
+
+    values = (settings.lateness, settings.partitions, settings.smtp_port, settings.smtp_timeout)
+    assert values == (1, 20, 300, 500)
+    assert settings.geo_databases == ("a.mmdb", "b.mmdb")
+    assert said["lateness"] == f"file {file}"
+    assert said["partitions"] == f"secrets {secrets}"
+    assert (said["smtp_port"], said["smtp_timeout"]) == ("environment", "command line")
+
+
+def test_lists_are_given_with_commas() -> None:
+    """In a variable as on the command line; spaces and empty parts do not count."""
+    environment = {"LOGINWATCH_GEO_DATABASES": " a.mmdb, b.mmdb,,"}
+
+    assert load_settings(environment=environment).geo_databases == ("a.mmdb", "b.mmdb")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("partitons", "4", "there is no setting 'partitons' (from environment)"),
+        ("partitions", "four", "setting partitions (from environment)"),
+        ("partitions", "0", "setting partitions (from environment)"),
+        ("security_protocol", "TLS", "setting security_protocol"),
+        ("app", "a b", "setting app"),
+        ("bootstrap_servers", "", "setting bootstrap_servers"),
+        ("default_domain", "exa mple", "setting default_domain (from environment): 'exa mple' is not a domain name"),
+        ("security_protocol", "SASL_SSL", "security_protocol SASL_SSL needs sasl_username"),
+        ("gateway_tls_key_file", "/etc/key.pem", "gateway_tls_key_file is set without gateway_tls_cert_file"),
+        ("ssl_key_file", "/etc/key.pem", "ssl_key_file is set without ssl_cert_file"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name(name: str, value: str, sentence: str) -> None:
+    """At start, with where it came from and what is wrong."""
+    assert sentence in refusal(**{name: value})
+
+
+def test_all_wrong_settings_are_named_at_once() -> None:
+    """Nobody should have to start a process three times."""
+    said = refusal(partitions="0", lateness="-1")
+
+    assert "partitions" in said
+    assert "lateness" in said
+
+
+def test_a_secret_is_in_no_refusal() -> None:
+    """Neither one of the wrong form nor one that was put into a URL."""
+    said = refusal(schema_registry_url="https://bob:hunter2@registry.example.org", partitions="0")
+
+    assert "hunter2" not in said
+    assert "schema_registry_password" in said
+
+
+def test_the_default_domain_is_canonical() -> None:
+    """It becomes part of account names."""
+    assert load_settings(environment={"LOGINWATCH_DEFAULT_DOMAIN": " BÜCHER.example. "}).default_domain == (
+        "xn--bcher-kva.example"
+    )
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """Missing, no TOML, no UTF-8; a secrets directory that is not there."""
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("partitions: 4")
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"app = '\xff'")
+
+    for path in (tmp_path / "missing.toml", wrong, binary, tmp_path):
+        with pytest.raises(ConfigurationError, match=str(path)):
+            load_settings(environment={}, config_file=str(path))
+    with pytest.raises(ConfigurationError, match="secrets directory"):
+        load_settings(environment={"LOGINWATCH_SECRETS_DIR": str(tmp_path / "missing")})
