@@ -54,12 +54,18 @@ LOGINS = counter(
     "loginwatch_logins",
     "Logins by outcome: counted, safe, ignored (country), off (no policy), late, failed, blocked (made while the account was "
     "blocked: somebody's door is not enforcing), familiar (made during a block from a network that stays open), "
-    "cut_off (before a reset or the end of a block), replayed (applied before a crash), forwarded (wrong key).",
+    "cut_off (before a reset or the end of a block), replayed (applied before a crash).",
     "worker",
     labels=("outcome",),
 )
 CLOCK_SKEW = counter(
     "loginwatch_logins_clock_skew", "Logins dated more than 5 minutes after their arrival, judged at arrival.", "worker"
+)
+FORWARDED = counter(
+    "loginwatch_forwarded",
+    "Records that came under another key than their account, or to another partition, and were passed on; by topic.",
+    "worker",
+    labels=("topic",),
 )
 INCIDENTS = counter(
     "loginwatch_incidents",

@@ -41,7 +41,10 @@ def canonical_account(name: str, default_domain: str = "") -> str:
     local = _fold(local.strip())
     if not local or not _printable(local):
         raise Refused("bad-account", f"account {_shown(name)} has an empty local part, or one with control characters")
-    return f"{local}@{canonical_domain(domain)}"
+    try:
+        return f"{local}@{canonical_domain(domain)}"
+    except Refused as refused:
+        raise Refused(refused.reason, f"account {_shown(name)}: {refused}") from refused
 
 
 @lru_cache(maxsize=10_000)
@@ -103,11 +106,15 @@ def _fold(text: str) -> str:
 
 
 def _printable(text: str) -> bool:
-    """No control, format-breaking or surrogate characters (Unicode categories Cc, Cs, Zl, Zp)."""
-    return (text.isascii() and text.isprintable()) or not any(unicodedata.category(c) in _UNPRINTABLE for c in text)
+    """No control, surrogate or line-breaking characters, and none that turns the direction of what is shown."""
+    return (text.isascii() and text.isprintable()) or not any(
+        unicodedata.category(c) in _UNPRINTABLE or c in _TURNING for c in text
+    )
 
 
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Bidirectional overrides and isolates (Unicode 9, UAX 9): with them a name looks like another one."""
 
 
 def _shown(text: str) -> str:

@@ -18,8 +18,11 @@ def apply_command(
     """
     Carry out one AccountCommand at `now`, changing the state in place.
 
-    A command whose id is that of the last applied one is skipped. Raises Refused for minutes outside 1 to 43,200.
+    A command whose id is that of the last applied one is skipped. Raises Refused for minutes outside 1 to 43,200, and for
+    an empty id: its repetition could not be told from another order.
     """
+    if not command["id"]:
+        raise Refused("bad-id", "a command needs an id of its own, this one has an empty one")
     action = command["action"]
     if action == "describe":
         view = evidence.view_record(state, rules, account, command["id"], now_ms=now_ms, world=world)

@@ -22,6 +22,7 @@ from streams.engine.tables import Tables
 from streams.records.codec import Codec
 from streams.records.letters import dead_letter
 from streams.records.login import Login as LoginFields
+from streams.records.times import LAST_MS
 from streams.topology import BY_NAME, COMMANDS, DEAD_LETTERS, LOGINS, SUBMISSIONS
 
 MOST_SPOTS = 300_000
@@ -105,6 +106,8 @@ class Engine:
         try:
             if raw is None or len(raw) > self._largest:
                 raise _unusable(raw, self._largest)
+            if not 0 <= now_ms <= LAST_MS:
+                raise Refused("bad-timestamp", f"the record's timestamp is {now_ms}: set LogAppendTime on {topic}")
             if topic == LOGINS.name:
                 fields = self._codec.login(raw)
                 if not self._is_usual(fields, partition, offset, now_ms, key):
@@ -127,6 +130,7 @@ class Engine:
         raw: bytes | None,
     ) -> None:
         """Write a dead letter for a record that could not be used."""
+        now_ms = min(max(now_ms, 0), LAST_MS)
         record = dead_letter(
             refusal,
             topic=topic,
@@ -259,7 +263,7 @@ class Engine:
                 f"passed on under its key {account!r}, the record still came to partition {arrival.partition}: "
                 "some producer does not partition by murmur2, or the topics have different numbers of partitions",
             )
-        self._count("logins", "forwarded")
+        self._count("forwarded", arrival.topic)
         self._batch.forwards.append(Forward(arrival.topic, account, arrival.raw, ((FORWARDED, b"1"),)))
         return False
 

@@ -7,6 +7,7 @@ error (`streams.errors`). A supervisor should start the worker again after any o
 
 import asyncio
 import gc
+import itertools
 import logging
 import os
 import signal
@@ -44,7 +45,9 @@ from streams.worker.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
 
-ASK_BROKER_S = 30.0
+ASK_BROKER_S = 5.0
+SAY_EVERY = 6
+"""Attempts to reach Kafka between two lines in the log."""
 WRITTEN = ("Incident", "Block", "Notification", "AccountView", "DeadLetter")
 REGISTRY_PATIENCE_S = 2.0
 """Asking holds the event loop: shorter than any heartbeat or stall."""
@@ -109,6 +112,7 @@ class Worker:
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._kafka_away = False
 
     async def run(self) -> int:
         """Start, wait for a signal or a failure, stop."""
@@ -163,7 +167,7 @@ class Worker:
                 waiting.discard(starting)
                 if starting.exception() is not None:
                     self._fail(starting.exception())
-                elif not told:
+                elif not told and self._failure is None and not crashed.done():
                     told = True
                     _freeze()
                     log.info("worker ready", accounts=sum(map(len, self._parts.engine.accounts.values())))
@@ -183,6 +187,7 @@ class Worker:
         while True:
             now = shell.progress.loop_beat = shell.progress.clock()
             gauges.measure_lag()
+            self._tell_of_kafka(shell.progress.broker_error)
             if not shell.progress.in_flight:
                 tables.apply_pending()
             if now - housekeeping > HOUSEKEEPING_S:
@@ -192,6 +197,14 @@ class Worker:
                 if shell.lease.lost_often():
                     log.error("the worker cannot stay in its group", reason=SAME_NAME)
             await asyncio.sleep(BEAT_S)
+
+    def _tell_of_kafka(self, error: str | None) -> None:
+        """One line when Kafka goes, and one when it is back."""
+        if error is not None and not self._kafka_away:
+            log.warning("Kafka is away: the worker waits and goes on by itself", error=error)
+        elif error is None and self._kafka_away:
+            log.info("Kafka is back")
+        self._kafka_away = error is not None
 
     def _reload_places(self) -> None:
         places = self._parts.places
@@ -227,14 +240,23 @@ def _refuse(letters: DeadLetters, record: Record, refused: Refused) -> None:
 
 
 def _wait_for_kafka(settings: Settings) -> None:
-    """Ask until Kafka answers: workers may be started before it."""
-    while True:
-        try:
-            wait_for_broker(settings, ASK_BROKER_S)
-        except BrokerUnavailableError as error:
-            log.warning("waiting for Kafka", error=str(error))
-            continue
-        return
+    """Ask until Kafka answers: workers may be started before it. Health is served meanwhile, and says what is waited for."""
+    reasons = ["Kafka was not reached yet"]
+    listen = settings.worker_health_listen
+    health = HealthServer(listen, metrics=Metrics("worker"), ready=lambda: reasons, setting="worker_health_listen")
+    health.start()
+    try:
+        for attempt in itertools.count():
+            try:
+                wait_for_broker(settings, ASK_BROKER_S)
+            except BrokerUnavailableError as error:
+                reasons[:] = [str(error)]
+                if attempt % SAY_EVERY == 0:
+                    log.warning("waiting for Kafka", error=str(error))
+            else:
+                return
+    finally:
+        health.stop()
 
 
 def _freeze() -> None:
@@ -247,8 +269,10 @@ def _freeze() -> None:
 def _tame_logs(settings: Settings) -> None:
     """Faust and aiokafka tell every step of every rebalance; only what goes wrong is of interest."""
     level = logging.DEBUG if settings.log_level == "debug" else logging.WARNING
-    for name in ("faust", "mode", "aiokafka", "asyncio"):
+    for name in ("faust", "mode", "asyncio"):
         logging.getLogger(name).setLevel(level)
+    # without Kafka aiokafka writes some 70 lines a second; that Kafka is away we say ourselves, once
+    logging.getLogger("aiokafka").setLevel(logging.DEBUG if settings.log_level == "debug" else logging.CRITICAL)
 
 
 def _know_own_schemas(codec: Codec) -> None:

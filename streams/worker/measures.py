@@ -17,6 +17,7 @@ SAMPLES = 50
 COUNTED = {
     "logins": declared.LOGINS,
     "skew": declared.CLOCK_SKEW,
+    "forwarded": declared.FORWARDED,
     "let_go": declared.NETWORKS_LET_GO,
     "messages": declared.MESSAGES,
     "commands": declared.COMMANDS,

@@ -31,6 +31,8 @@ class Hook:
     """Those that were answered 2xx."""
     headers: list[dict[str, str]] = field(default_factory=list)
     hung_up: int = 0
+    elsewhere: str = "http://127.0.0.1:1/"
+    """Where a redirect points to."""
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -55,7 +57,7 @@ class Hook:
             return web.Response()
         if status < 300:
             self.taken.append(body)
-        return web.Response(status=status, headers={"Location": "http://127.0.0.1:1/"} if 300 <= status < 400 else {})
+        return web.Response(status=status, headers={"Location": self.elsewhere} if 300 <= status < 400 else {})
 
 
 @asynccontextmanager

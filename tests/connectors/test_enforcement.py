@@ -159,6 +159,21 @@ async def test_a_receiver_that_fails_is_told_again_with_the_same_delivery(embedd
     assert hook.hung_up == 1
 
 
+async def test_a_redirect_is_not_followed(embedded: EmbeddedBroker) -> None:
+    """It would tell a stranger of the block, with our signature."""
+    hook, stranger = Hook(answers=[307, 302]), Hook()
+    async with (
+        serving(stranger.handle) as hook.elsewhere,
+        serving(hook.handle) as url,
+        running(settings(embedded, url)) as enforcement,
+    ):
+        write(embedded, block(ALICE))
+        await eventually_async(lambda: hooks_count(enforcement, "delivered") == 1)
+
+    assert len(hook.tried) == 3
+    assert stranger.tried == []
+
+
 async def test_a_slow_receiver_holds_up_no_other(embedded: EmbeddedBroker) -> None:
     """It is told as soon as it answers; what waits for it shows in the metrics."""
     slow, quick = Hook(), Hook()

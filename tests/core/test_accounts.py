@@ -44,6 +44,7 @@ def test_a_name_has_one_canonical_form(name: str, canonical: str) -> None:
         "us\x00er@example.org",
         "us\ner@example.org",
         "us\u2028er@example.org",
+        "us\u202eer@example.org",
         "\ud800@example.org",
         "user@[192.0.2.1]",
     ],

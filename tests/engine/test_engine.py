@@ -164,10 +164,11 @@ def test_logins_are_counted_by_what_became_of_them(records):
     records.read(offset=50, time=NOW + 300_001)
     records.read(key=b"other")
 
-    outcomes = {"counted": 3, "failed": 1, "safe": 1, "ignored": 1, "late": 1, "replayed": 1, "forwarded": 1}
+    outcomes = {"counted": 3, "failed": 1, "safe": 1, "ignored": 1, "late": 1, "replayed": 1}
     assert records.engine.take().counts == {
         **{("logins", outcome): number for outcome, number in outcomes.items()},
         ("skew",): 1,
+        ("forwarded", "logins"): 1,
     }
 
 
@@ -270,3 +271,20 @@ class Everywhere(FixedPlaces):
     def country(self, address: str) -> str | None:
         """Always the same."""
         return self._country
+
+
+@pytest.mark.parametrize("now", [-1, 2**63 - 1])
+def test_a_record_without_a_usable_timestamp_becomes_a_dead_letter(records, now):
+    """On a topic without LogAppendTime a producer may write anything: it must not stop the worker."""
+    records.read(now=now)
+
+    letter = records.letter()
+    assert letter["reason"] == "bad-timestamp"
+    assert "LogAppendTime" in letter["detail"]
+
+
+def test_a_command_with_an_empty_id_is_refused(records):
+    """It would be taken for a repetition of no command at all, and vanish."""
+    records.read("account-commands", id="")
+
+    assert records.letter()["reason"] == "bad-id"
