@@ -77,7 +77,11 @@ def test_the_python_context_takes_an_encrypted_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["ssl_ca_file", "ssl_cert_file", "ssl_key_file"])
 def test_a_file_that_cannot_be_read_is_named_with_its_setting(name: str, tmp_path: Path) -> None:
     """For both libraries, before anything connects."""
-    settings = Settings(security_protocol="SSL", **{name: str(tmp_path / "missing.pem")})
+    given = {name: str(tmp_path / "missing.pem")}
+    if name == "ssl_key_file":  # a key is nothing without its certificate
+        (tmp_path / "certificate.pem").write_text("a certificate")
+        given["ssl_cert_file"] = str(tmp_path / "certificate.pem")
+    settings = Settings(security_protocol="SSL", **given)
 
     for use in (client_config, ssl_context):
         with pytest.raises(ConfigurationError, match=f"setting {name}: cannot read .*missing.pem: No such file"):

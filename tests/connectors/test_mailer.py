@@ -372,20 +372,6 @@ async def test_reading_pauses_while_too_much_waits_and_goes_on_after(embedded: E
     assert committed(embedded) == 230
 
 
-async def test_two_mailers_share_the_topic(embedded: EmbeddedBroker) -> None:
-    """What one had not sent when a partition moved is sent by the other; nothing is missing."""
-    inbox = Inbox()
-    producer = Producer(embedded.settings)
-    everybody = [f"r{number}@example.org" for number in range(40)]
-    for number, recipient in enumerate(everybody):
-        producer.send(NOTIFICATIONS.name, CODEC.encode("Notification", told(number, recipient)), key=recipient)
-    producer.close()
-    with smtp_server(inbox) as port:
-        given = settings(embedded, port)
-        async with running(mailer_of(given)), running(mailer_of(given)):
-            await eventually_async(lambda: set(inbox.recipients()) == set(everybody))
-
-
 async def test_a_registry_that_is_away_holds_reading_and_loses_nothing(embedded: EmbeddedBroker) -> None:
     """The record waits in hand until its schema can be asked for."""
 
