@@ -6,6 +6,7 @@ never passes its first unfinished record. Positions are committed every second a
 repeats at most what was open, and whoever handles records must recognise a repetition.
 """
 
+import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from streams.topology import Topic
 log = structlog.get_logger(__name__)
 
 COMMIT_EVERY_S = 1.0
+LEAVE_S = 10.0
 PROBE_EVERY_S = 3.0
 PROBE_TIMEOUT_S = 1.0
 
@@ -157,9 +159,20 @@ class GroupReader:
         self._commit(self._positions(), wait=True)
 
     def close(self) -> None:
-        """Commit what is finished and leave the group."""
+        """
+        Commit what is finished and leave the group.
+
+        Leaving is bounded: in the middle of a rebalance librdkafka can wait for ever for an answer (seen on the embedded
+        broker with two members that left together), and what is finished is committed already.
+        """
         self.commit()
-        self._consumer.close()
+        leaving = threading.Thread(target=self._consumer.close, name="leaving-the-group", daemon=True)
+        leaving.start()
+        leaving.join(LEAVE_S)
+        if leaving.is_alive():
+            log.warning(
+                "Kafka did not confirm in time that this process left its group", group=self.group, seconds=LEAVE_S
+            )
 
     def _now_and_then(self) -> None:
         now = monotonic()
