@@ -1,8 +1,8 @@
 """
 Named points at which a test makes the worker kill itself, as a power failure would.
 
-Only when `LOGINWATCH_CRASH_AT` is set: `outputs:3` dies when the outputs of the third batch have been acknowledged,
-`changelog:3` when its changelog records have, `commit:3` right before the third commit of offsets.
+Only when `LOGINWATCH_CRASH_AT` is set: `outputs:3` dies when the outputs of the third batch that has any have been
+acknowledged, `changelog:3` when its changelog records have, `commit:3` right before the third commit of offsets.
 """
 
 import os
