@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 PYTEST_ARGS ?= -n auto --dist loadfile
 
-.PHONY: help setup demo test test-deps lint types contracts format docs lock bench clean
+.PHONY: help setup demo test test-deps lint types contracts format docs site package sbom licences audit lock bench bench-smoke clean
 
 help: ## what there is
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## .venv from the lock file, with nothing but Python and pip
 
@@ -29,7 +29,9 @@ test: setup ## all tests; parts of the system that are missing are skipped with 
 test-deps: ## the system parts of the tests, from Debian's packages (as root)
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-	    openjdk-17-jre-headless maven dovecot-imapd postfix
+	    openjdk-17-jre-headless maven \
+	    dovecot-imapd dovecot-pop3d dovecot-submissiond dovecot-managesieved postfix \
+	    chromium fonts-noto-color-emoji postgresql prometheus docker-compose systemd
 
 lint: setup ## style
 	$(BIN)/ruff check .
@@ -45,14 +47,37 @@ format: setup ## put the code in form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: setup ## write the generated references again
+docs: setup ## write the generated references and dashboards again
 	$(BIN)/python -m streams.cli docs write docs
+	$(BIN)/python -m deploy.grafana.make
+
+site: setup ## the documentation as a web site, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+package: setup ## wheel and sdist in dist/, tried in a clean environment
+	deploy/check-package
+
+sbom: setup ## what is in it, as CycloneDX JSON
+	mkdir -p dist
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON -o dist/loginwatch.cdx.json $(BIN)/python
+
+licences: setup ## the licences of all dependencies
+	mkdir -p dist
+	$(BIN)/pip-licenses --format=markdown --output-file dist/licences.md
+
+audit: setup ## known vulnerabilities of the pinned versions (asks a public database)
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	build/audit/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip
 
 lock: setup ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock
 
 bench: setup ## the benchmarks
 	$(BIN)/python -m benchmarks
+
+bench-smoke: setup ## small ones, in under 3 minutes: fails when the worker costs more beside the raw loop than recorded
+	$(BIN)/python -m benchmarks smoke
 
 clean: ## remove what setup made
 	rm -rf $(VENV) deploy/kafka/lib

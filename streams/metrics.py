@@ -79,6 +79,11 @@ NETWORKS_LET_GO = counter(
     "loginwatch_networks_let_go", "Networks given up because an account has more than 64.", "worker"
 )
 MESSAGES = counter("loginwatch_messages", "Accepted submissions counted.", "worker")
+MESSAGES_REPEATED = counter(
+    "loginwatch_messages_repeated",
+    "Accepted submissions of messages that were counted before, by queue id or id.",
+    "worker",
+)
 COMMANDS = counter("loginwatch_commands", "Commands applied, by action.", "worker", labels=("action",))
 
 # --- worker: the shell around the engine
@@ -158,7 +163,7 @@ DOOR_ANSWERS = counter(
     labels=("answer",),
 )
 ACCESS_ENTRIES = gauge(
-    "loginwatch_access_entries", "Entries of the black and white lists in memory.", "gateway", unit="entries"
+    "loginwatch_access_entries", "Entries of the black and white lists in memory.", "gateway", "postfix", unit="entries"
 )
 ACCESS_CHANGES = counter(
     "loginwatch_access_changes",
@@ -169,8 +174,9 @@ ACCESS_CHANGES = counter(
 )
 ACCESS_UNREADABLE = counter(
     "loginwatch_access_unreadable",
-    "Records of `access-lists` and `safe-networks` that the gateway could not read, by reason.",
+    "Records of `access-lists`, and in the gateway of `safe-networks`, that could not be read, by reason.",
     "gateway",
+    "postfix",
     labels=("reason",),
 )
 DOOR_REFUSED = counter(
@@ -218,13 +224,15 @@ VIEW_LAG = gauge(
 VIEW_READY = gauge(
     "loginwatch_view_ready", "1 once all blocks were loaded; before, everybody is let pass.", "gateway", "postfix"
 )
-KAFKA_UP = gauge("loginwatch_kafka_up", "1 while Kafka answers this process.", "worker", "gateway", "postfix", "logs")
+KAFKA_UP = gauge(
+    "loginwatch_kafka_up", "1 while Kafka answers this process.", "worker", "gateway", "postfix", "logs", "panel"
+)
 
 # --- postfix
 POLICY_ANSWERS = counter(
     "loginwatch_postfix_answers",
     "Answers to Postfix by kind: anonymous (nobody is logged in), allowed, denied, familiar (blocked, but from a network that "
-    "stays open), sender (refused by the sender policy), and open_..., let pass unjudged: open_not-ready (blocks still "
+    "stays open), blacklisted, whitelisted, sender (refused by the sender policy), and open_..., let pass unjudged: open_not-ready (blocks still "
     "loading), open_bad-account and other faults of the request, open_fault (ours).",
     "postfix",
     labels=("answer",),
@@ -321,6 +329,33 @@ RECEIVER_UP = gauge(
     labels=("receiver",),
 )
 
+# --- alert exporter
+ALERTS_SENT = counter(
+    "loginwatch_alerts",
+    "Events for a SOC by outlet (topic, file, syslog, webhook-...) and outcome: delivered, retried, refused (for good, dead letter).",
+    "alerts",
+    labels=("outlet", "outcome"),
+)
+ALERTS_LAG = gauge(
+    "loginwatch_alerts_lag",
+    "Records of incidents, reviews and blocks that an outlet was not told yet.",
+    "alerts",
+    unit="records",
+    labels=("outlet",),
+)
+ALERTS_UP = gauge(
+    "loginwatch_alerts_up",
+    "Whether an outlet took the last event (1) or cannot be used (0).",
+    "alerts",
+    labels=("outlet",),
+)
+REVIEWED = counter(
+    "loginwatch_reviews",
+    "Reviews of incidents by verdict: compromised, third_party, travelling, mobile, other.",
+    "alerts",
+    labels=("verdict",),
+)
+
 # --- log reader
 LOG_LINES = counter("loginwatch_log_lines", "Lines read, whatever they say.", "logs", unit="lines")
 LOG_RECORDS = counter(
@@ -347,6 +382,39 @@ LOG_LET_GO = counter(
 )
 LOG_ROTATIONS = counter("loginwatch_log_rotations", "Rotations and truncations of logs seen.", "logs")
 
+# --- panel
+PANEL_REQUESTS = counter(
+    "loginwatch_panel_requests",
+    "Requests answered, by the page's path with its parameters' names (other = no page) and HTTP status.",
+    "panel",
+    labels=("page", "status"),
+)
+PANEL_SECONDS = histogram(
+    "loginwatch_panel_request_seconds", "Time from a request to the end of its answer.", "panel", labels=("page",)
+)
+PANEL_SIGN_INS = counter(
+    "loginwatch_panel_sign_ins",
+    "Sign-ins by outcome: password, second_factor, recovery_code, single_sign_on, link (all let in), refused (wrong name, "
+    "password or code), throttled (too many tries), stranger (single sign-on of somebody who is not known here).",
+    "panel",
+    labels=("outcome",),
+)
+PANEL_DECISIONS = counter(
+    "loginwatch_panel_decisions",
+    "Records written for people, by topic and outcome: done, failed (Kafka did not take it).",
+    "panel",
+    labels=("topic", "outcome"),
+)
+PANEL_FOLLOWER_LAG = gauge(
+    "loginwatch_panel_follower_lag",
+    "Records on the topics that the panel's database does not have yet.",
+    "panel",
+    unit="records",
+)
+PANEL_RECORDS = counter(
+    "loginwatch_panel_records", "Records taken into the panel's database, by topic.", "panel", labels=("topic",)
+)
+
 # --- every process
 DEAD_LETTERS = counter(
     "loginwatch_dead_letters",
@@ -356,6 +424,8 @@ DEAD_LETTERS = counter(
     "postfix",
     "mailer",
     "enforcement",
+    "panel",
+    "alerts",
     labels=("reason",),
 )
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from streams.settings import Settings
 
+JSON_EVENT = "OCSF event"
+"""What is on `alerts`: JSON by another body's schema (docs/alerts.md), no record of ours."""
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
@@ -91,12 +93,13 @@ ACCESS_LISTS = Topic(
     "compact",
     by_account=False,
     written_by="gateway, for weakforced's clients",
-    read_by="gateway",
+    read_by="gateway, Postfix door",
 )
 REVIEWS = Topic("reviews", "Review", "account", "delete", 90 * DAY_MS, written_by="panel, CLI", read_by="panel, SOC")
 NOTIFICATIONS = Topic(
     "notifications", "Notification", "account", "delete", 7 * DAY_MS, written_by="worker", read_by="mailer"
 )
+ALERTS = Topic("alerts", JSON_EVENT, "account", "delete", 30 * DAY_MS, written_by="alert exporter", read_by="SOC")
 DEAD_LETTERS = Topic(
     "dead-letters", "DeadLetter", "as received", "delete", 30 * DAY_MS, written_by="all", read_by="operators"
 )
@@ -114,6 +117,7 @@ TOPICS = (
     INCIDENTS,
     REVIEWS,
     NOTIFICATIONS,
+    ALERTS,
     DEAD_LETTERS,
 )
 BY_NAME = {topic.name: topic for topic in TOPICS}

@@ -2,12 +2,14 @@
 
 import os
 import secrets
+import socket
 from collections.abc import Iterator
 
 import pytest
 
 from streams.bus.embedded import EmbeddedBroker
 from streams.settings import Settings
+from tests.guarded_kafka import GuardedKafka
 from tests.kafka_broker import PARTITIONS, KafkaBroker, missing_tools
 
 
@@ -46,8 +48,25 @@ def fresh_kafka() -> Iterator[KafkaBroker]:
         yield broker
 
 
+@pytest.fixture(scope="session")
+def guarded_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedKafka]:
+    """A real Kafka with all topics that asks for passwords or client certificates over TLS, shared like `kafka`."""
+    require_kafka()
+    with GuardedKafka(tmp_path_factory.mktemp("certificates")) as broker:
+        broker.with_topics()
+        yield broker
+
+
 @pytest.fixture
 def embedded() -> Iterator[EmbeddedBroker]:
     """The broker inside librdkafka with all topics, for one test."""
     with EmbeddedBroker(Settings(partitions=PARTITIONS)) as broker:
         yield broker
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port of this machine at which nobody listened a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

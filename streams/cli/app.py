@@ -19,8 +19,10 @@ from streams.cli import (
     check,
     domains,
     files,
+    health,
     incidents,
     letters,
+    panel,
     policies,
     processes,
     reference,
@@ -45,6 +47,7 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 WITH_VALUE = ("--config", "--set")
 FAMILIES = (
     processes,
+    panel,
     accounts,
     incidents,
     policies,
@@ -55,6 +58,7 @@ FAMILIES = (
     topics,
     settings,
     check,
+    health,
     letters,
     reference,
 )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from streams.cli import session
+from streams.cli import health, session
 from streams.cli.session import Session
 from streams.core.refusal import Refused
 from streams.errors import LoginwatchError
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 BROKER_WAIT_S = 5.0
-Process = Literal["worker", "gateway", "postfix", "mailer", "logs", "enforcement"]
-EVERY: tuple[Process, ...] = ("worker", "gateway", "postfix", "mailer", "logs", "enforcement")
+Process = Literal["worker", "gateway", "postfix", "mailer", "logs", "enforcement", "alerts"]
+EVERY: tuple[Process, ...] = ("worker", "gateway", "postfix", "mailer", "logs", "enforcement", "alerts")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ def check(
     processes: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[worker|gateway|postfix|mailer|logs|enforcement]...", help="Only what these need. Default: all."
+            metavar="[worker|gateway|postfix|mailer|logs|enforcement|alerts]...",
+            help="Only what these need. Default: all.",
         ),
     ] = None,
 ) -> None:
@@ -85,6 +86,8 @@ def examine(run: Session, processes: list[str]) -> Iterator[Finding]:
         yield from _asked("logs", lambda: _logs(settings))
     if "enforcement" in processes:
         yield from _asked("enforcement", lambda: _enforcement(settings))
+    for process in processes:
+        yield from _asked("running", lambda process=process: _running(settings, process))  # type: ignore[misc]
 
 
 def _asked(subject: str, question: Callable[[], Iterator[Finding]]) -> list[Finding]:
@@ -97,6 +100,17 @@ def _asked(subject: str, question: Callable[[], Iterator[Finding]]) -> list[Find
     except TimeoutError:
         findings.append(Finding(subject, "wrong", "no answer in time: is a broker down or overloaded?"))
     return findings
+
+
+def _running(settings: "Settings", process: str) -> Iterator[Finding]:
+    found = health.ask(settings, process)
+    reasons = "; ".join(found.reasons)
+    if found.state == "ready":
+        yield Finding("running", "ok", f"{process} is ready at {found.address}" + (f"; {reasons}" if reasons else ""))
+    elif found.state == "not ready":
+        yield Finding("running", "wrong", f"{process} at {found.address} is not ready: {reasons}")
+    else:
+        yield Finding("running", "remark", f"no {process} answers at {found.address}: it runs elsewhere, or not at all")
 
 
 def _kafka(settings: "Settings") -> Iterator[Finding]:

@@ -97,12 +97,12 @@ def line_of(store: "Store", record: "Record") -> bytes:
     import orjson
 
     from streams.records.json_form import to_json
-    from streams.topology import BY_NAME
+    from streams.topology import ALERTS, BY_NAME
 
     row = store.decode(record)
     value: Any = None
     if row is not None:
-        value = to_json(BY_NAME[record.topic].record, row)
+        value = row if record.topic == ALERTS.name else to_json(BY_NAME[record.topic].record, row)
     elif record.value is not None:
         value = base64.b64encode(record.value).decode()
     line = {

@@ -1,4 +1,4 @@
-"""`loginwatch worker`, `gateway`, `postfix`, `mailer`, `enforcement`, `demo`: one subcommand per process. Each runs until SIGTERM or Ctrl-C."""
+"""`loginwatch worker`, `gateway`, `postfix`, `mailer`, `enforcement`, `alerts`, `demo`: one subcommand per process. Each runs until SIGTERM or Ctrl-C."""
 
 # ruff: noqa: PLC0415 - Faust, aiohttp and the rest are slow to import, and each process needs only its own
 
@@ -14,7 +14,7 @@ PANEL = "Processes"
 
 def register(root: typer.Typer) -> None:
     """Add the commands."""
-    for command in (worker, gateway, postfix, mailer, enforcement, demo):
+    for command in (worker, gateway, postfix, mailer, enforcement, alerts, demo):
         root.command(command.__name__, rich_help_panel=PANEL)(command)
     mail_logs.register(root)
 
@@ -55,6 +55,14 @@ def enforcement(context: typer.Context) -> None:
     """Close the open sessions of blocked accounts, and call webhooks."""
     run = _process(context)
     from streams.connectors.enforcement import serve
+
+    raise typer.Exit(serve(run.settings))
+
+
+def alerts(context: typer.Context) -> None:
+    """Export incidents, reviews and blocks for a SOC: OCSF events on a topic, to syslog, webhooks or a file."""
+    run = _process(context)
+    from streams.connectors.alerts import serve
 
     raise typer.Exit(serve(run.settings))
 

@@ -38,7 +38,7 @@ def write(context: typer.Context, directory: Annotated[Path, typer.Argument(meta
 
 
 def configuration() -> str:
-    """All settings, from `streams/settings.py`."""
+    """All settings, from `streams/settings/`."""
     from streams.settings import ENVIRONMENT_PREFIX, Settings
 
     intro = (
@@ -65,7 +65,7 @@ def configuration() -> str:
         )
     return _page(
         "Settings",
-        "streams/settings.py",
+        "streams/settings/",
         intro,
         _table(("Name", "Environment variable", "Type", "Default", "Unit", "Meaning"), rows),
     )
@@ -91,7 +91,7 @@ def topics() -> str:
     """All topics and the fields of their records, from `streams/topology.py` and `schemas/`."""
     from streams.records.schemas import latest
     from streams.settings import Settings
-    from streams.topology import TOPICS, changelog
+    from streams.topology import JSON_EVENT, TOPICS, changelog
 
     intro = (
         "`loginwatch topics create` makes them, `loginwatch topics check` compares them. Topics keyed by account have as many"
@@ -114,7 +114,7 @@ def topics() -> str:
         for topic in listed
     ]
     parts = [_table(head, rows)]
-    for record in dict.fromkeys(topic.record for topic in TOPICS):
+    for record in dict.fromkeys(topic.record for topic in TOPICS if topic.record != JSON_EVENT):
         schema = latest(record)
         parts.append(f"## {record}\n\n{schema.source['doc']} Schema: `schemas/{record}.{schema.version}.avsc`.\n")
         parts.extend(_records(schema.source, record))

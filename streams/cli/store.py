@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import orjson
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from streams.bus.producer import Producer
@@ -24,7 +25,7 @@ from streams.geo import NoPlaces
 from streams.records.codec import Codec
 from streams.records.registry import from_settings
 from streams.settings import Settings
-from streams.topology import BY_NAME, DOMAINS, POLICIES, SAFE_NETWORKS, TABLES, all_topics
+from streams.topology import ALERTS, BY_NAME, DOMAINS, POLICIES, SAFE_NETWORKS, TABLES, all_topics
 
 ACKNOWLEDGED_WITHIN_S = 10
 REGISTRY_PATIENCE_S = 2
@@ -98,8 +99,10 @@ class Store:
         if record.value is None:
             return None
         try:
+            if record.topic == ALERTS.name:
+                return dict(orjson.loads(record.value))
             return self.codec.decode(BY_NAME[record.topic].record, record.value)
-        except Refused:
+        except (Refused, ValueError, TypeError):
             self.unreadable += 1
             return None
 

@@ -1,0 +1,226 @@
+"""
+Alerts: incidents, reviews and blocks become OCSF events for a SOC.
+
+Every outlet is followed on its own, from its own position on the topics, in a thread of its own, so that none holds up
+another. An outlet that is away is tried again with backoff, in order, until it is back; what it refuses for good goes to
+`dead-letters`. At least once: after a crash some events come again, with the same `metadata.uid`.
+`ocsf` says what an event looks like, `alert_outlets` where it goes.
+"""
+
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from time import monotonic
+
+import structlog
+
+from streams.bus.consumer import GroupReader
+from streams.bus.dead_letters import DeadLetters
+from streams.bus.health import HealthServer
+from streams.bus.producer import Producer
+from streams.bus.record import Record
+from streams.connectors.alert_outlets import AwayError, FileOutlet, HookOutlet, Outlet, SyslogOutlet, TopicOutlet
+from streams.connectors.ocsf import Event, account_change, closing, finding
+from streams.connectors.receivers import receivers_of
+from streams.core.refusal import Refused
+from streams.errors import ConfigurationError, RegistryUnavailableError
+from streams.metrics import ALERTS_LAG, ALERTS_SENT, ALERTS_UP, REVIEWED, Metrics
+from streams.records.codec import Codec
+from streams.records.registry import from_settings
+from streams.settings import Settings
+from streams.topology import BLOCKS, BY_NAME, INCIDENTS, REVIEWS
+
+log = structlog.get_logger(__name__)
+
+INPUTS = (INCIDENTS, REVIEWS, BLOCKS)
+EVENT_OF: dict[str, Callable[[dict[str, object], str], Event]] = {
+    INCIDENTS.name: finding,
+    REVIEWS.name: closing,
+    BLOCKS.name: account_change,
+}
+SESSION_TIMEOUT_MS = 15_000
+"""After this time of silence Kafka gives an exporter's partitions to another."""
+READ_S = 0.5
+READ_MOST = 100
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+
+
+class Follower:
+    """One outlet and its position on the topics. `run` belongs into a thread of its own."""
+
+    def __init__(
+        self,
+        outlet: Outlet,
+        settings: Settings,
+        metrics: Metrics,
+        *,
+        counts_reviews: bool,
+        session_timeout_ms: int = SESSION_TIMEOUT_MS,
+    ) -> None:
+        self.outlet = outlet
+        self.trouble = ""
+        """Why nothing gets out now, a sentence; empty while all is well."""
+        self.failure: Exception | None = None
+        """What ended `run`."""
+        self._settings = settings
+        self._metrics = metrics
+        self._counts_reviews = counts_reviews
+        self._session_timeout_ms = session_timeout_ms
+        self._codec = Codec(from_settings(settings))
+        self._version = metadata.version("loginwatch")
+        self._up = metrics.of(ALERTS_UP, outlet=outlet.name)
+        self._lag = metrics.of(ALERTS_LAG, outlet=outlet.name)
+
+    def run(self, stopping: threading.Event) -> None:
+        """Follow until `stopping`; an error that cannot be waited out is left in `failure`."""
+        try:
+            letters = Producer(self._settings)
+            name = f"alerts-{self.outlet.name}"
+            reader = GroupReader(self._settings, name, INPUTS, session_timeout_ms=self._session_timeout_ms)
+            try:
+                self._follow(reader, DeadLetters(letters, Codec(), "alerts", self._metrics), letters, stopping)
+            finally:
+                reader.close()
+                letters.close(1)
+                self.outlet.close()
+        except Exception as error:
+            log.exception("an outlet of alerts failed", outlet=self.outlet.name)
+            self.failure = error
+            stopping.set()
+
+    def problems(self) -> list[str]:
+        """Why events do not flow, a sentence each."""
+        return [self.trouble] if self.trouble else []
+
+    def _follow(self, reader: GroupReader, dead: DeadLetters, letters: Producer, stopping: threading.Event) -> None:
+        looked = monotonic()
+        while not stopping.is_set():
+            for record in reader.read(READ_S, READ_MOST):
+                if record.value is not None and not self._handle(reader, record, dead, letters, stopping):
+                    return
+                reader.done(record)
+            if reader.last_error:
+                self.trouble = f"Kafka: {reader.last_error}"
+            elif self.trouble.startswith("Kafka: "):
+                self.trouble = ""
+            if monotonic() - looked > 1:
+                looked = monotonic()
+                self._lag.set(reader.lag())
+
+    def _handle(
+        self, reader: GroupReader, record: Record, dead: DeadLetters, letters: Producer, stopping: threading.Event
+    ) -> bool:
+        """Deliver one record, however long it takes; False when told to stop before it was."""
+        pause = FIRST_PAUSE_S
+        while True:
+            try:
+                self._deliver(record)
+            except Refused as refusal:
+                place = (record.topic, record.partition, record.offset, record.timestamp_ms)
+                dead.write(*place, record.key, record.value, refusal)
+                letters.flush(self._settings.alerts_timeout + 120)
+                self._metrics.of(ALERTS_SENT, outlet=self.outlet.name, outcome="refused").inc()
+                return True
+            except (AwayError, RegistryUnavailableError) as error:
+                self._is_away(str(error))
+            else:
+                self._is_back()
+                return True
+            if not self._wait(reader, pause, stopping):
+                return False
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    def _deliver(self, record: Record) -> None:
+        value = self._codec.decode(BY_NAME[record.topic].record, record.value or b"")
+        event = EVENT_OF[record.topic](value, self._version)
+        self.outlet.deliver(value["account"], event)
+        self._metrics.of(ALERTS_SENT, outlet=self.outlet.name, outcome="delivered").inc()
+        if self._counts_reviews and record.topic == REVIEWS.name:
+            self._metrics.of(REVIEWED, verdict=value["verdict"]).inc()
+
+    def _is_away(self, why: str) -> None:
+        if not self.trouble:
+            log.warning("an outlet of alerts is away; it is tried again", outlet=self.outlet.name, error=why)
+        self.trouble = why
+        self._up.set(0)
+        self._metrics.of(ALERTS_SENT, outlet=self.outlet.name, outcome="retried").inc()
+
+    def _is_back(self) -> None:
+        if self.trouble:
+            log.info("an outlet of alerts takes events again", outlet=self.outlet.name)
+        self.trouble = ""
+        self._up.set(1)
+
+    @staticmethod
+    def _wait(reader: GroupReader, seconds: float, stopping: threading.Event) -> bool:
+        """Wait, as a member of the group that reads nothing meanwhile. False when told to stop."""
+        until = monotonic() + seconds
+        reader.pause()
+        while (left := until - monotonic()) > 0 and not stopping.wait(0):
+            reader.read(min(left, READ_S))
+        reader.resume()
+        return not stopping.is_set()
+
+
+def outlets(settings: Settings) -> list[Outlet]:
+    """The outlets that the settings name. Raises ConfigurationError when there is none, or one cannot work."""
+    hooks = receivers_of(
+        settings.alerts_webhooks, "alerts_webhooks", allow_plaintext=settings.enforcement_allow_plaintext
+    )
+    if hooks and not settings.alerts_webhook_secret.get_secret_value():
+        raise ConfigurationError("alerts_webhooks need alerts_webhook_secret: receivers check the signature with it")
+    made: list[Outlet] = [TopicOutlet(settings)] if settings.alerts_topic else []
+    if settings.alerts_file:
+        made.append(FileOutlet(Path(settings.alerts_file), settings.alerts_file_bytes, settings.alerts_file_keep))
+    if settings.alerts_syslog:
+        made.append(SyslogOutlet(settings))
+    made += [HookOutlet(hook, settings) for hook in hooks]
+    if not made:
+        raise ConfigurationError(
+            "alerts have nowhere to go: set alerts_topic, alerts_file, alerts_syslog or alerts_webhooks"
+        )
+    return made
+
+
+def run(followers: Sequence[Follower], stopping: threading.Event) -> None:
+    """Follow with all until `stopping`. Raises what ended one of them."""
+    threads = [
+        threading.Thread(target=follower.run, args=(stopping,), name=f"alerts-{follower.outlet.name}")
+        for follower in followers
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for follower in followers:
+        if follower.failure is not None:
+            raise follower.failure
+
+
+def serve(settings: Settings) -> int:
+    """
+    Export until SIGTERM or SIGINT; the exit code.
+
+    Raises ConfigurationError for settings that cannot work, DeliveryError when Kafka lost a record.
+    """
+    stopping = threading.Event()
+    metrics = Metrics("alerts")
+    followers = [
+        Follower(outlet, settings, metrics, counts_reviews=number == 0)
+        for number, outlet in enumerate(outlets(settings))
+    ]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    health = HealthServer(
+        settings.alerts_health_listen,
+        metrics=metrics,
+        ready=lambda: [problem for follower in followers for problem in follower.problems()],
+        setting="alerts_health_listen",
+    )
+    with health:
+        log.info("alerts are exported", outlets=[follower.outlet.name for follower in followers], health=health.address)
+        run(followers, stopping)
+    log.info("alerts stopped")
+    return 0

@@ -1,0 +1,1 @@
+"""What is in deploy/ against what is in the code."""

@@ -1,0 +1,135 @@
+"""docker-compose.yml and the image: every command, setting, port and health check in them exists."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from streams.bus.health import parse_listen
+from streams.cli.app import make_app
+from streams.cli.health import LISTENS
+from streams.settings import ENVIRONMENT_PREFIX, Settings, load_settings
+from tests.tools import require_tools
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+OURS = {name: service for name, service in COMPOSE["services"].items() if service.get("image") == "loginwatch:local"}
+NOT_SETTINGS = {"LOGINWATCH_SECRETS_DIR"}
+
+
+def settings_of(service: dict[str, Any]) -> Settings:
+    """What the process of this service runs with; secrets are files there, and a text here."""
+    environment = {name: _value(value) for name, value in service.get("environment", {}).items()}
+    secrets = {secret["target"]: "a secret" for secret in service.get("secrets", ())}
+    given = {name: value for name, value in (environment | secrets).items() if name not in NOT_SETTINGS}
+    return load_settings(environment=given)
+
+
+def _value(text: Any) -> str:
+    """`${NAME:-default}` as compose fills it in where NAME is not set."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(text))
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_service_runs_a_command_that_exists(name: str) -> None:
+    """The first word is a subcommand, and the words after it are taken by its own parser."""
+    root: Any = get_command(make_app())
+    words = list(OURS[name]["command"])
+    command = root
+    while words and hasattr(command, "commands"):
+        assert words[0] in command.commands, f"{name}: loginwatch has no command {words[0]!r}"
+        command = command.commands[words.pop(0)]
+    command.make_context(name, words)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_setting_and_secret_of_a_service_exists(name: str) -> None:
+    """Settings refuses unknown names and values out of range."""
+    service = OURS[name]
+
+    settings_of(service)
+
+    for secret in service.get("secrets", ()):
+        assert secret["target"].startswith(ENVIRONMENT_PREFIX)
+        assert secret["source"] in COMPOSE["secrets"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_health_check_asks_the_process_that_runs(name: str) -> None:
+    """The one-shot has none; every other has one that `loginwatch health` knows."""
+    check = OURS[name]["healthcheck"]
+
+    if OURS[name]["restart"] == "no":
+        assert check["disable"]
+    else:
+        assert check["test"][:3] == ["CMD", "loginwatch", "health"]
+        assert check["test"][3] == OURS[name]["command"][0]
+        assert check["test"][3] in LISTENS
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if name in LISTENS])
+def test_a_service_listens_where_prometheus_and_its_ports_look(name: str) -> None:
+    """On all addresses of its container; published on loopback only."""
+    settings = settings_of(OURS[name])
+    listens = [value for field, value in settings if field.startswith(name) and field.endswith("listen") and value]
+    ports = {parse_listen(value)[1] for value in listens}
+
+    assert {parse_listen(getattr(settings, LISTENS[name]))[0]} == {"0.0.0.0"}
+    for published in OURS[name].get("ports", ()):
+        host, outside, inside = published.split(":")
+        assert host == "127.0.0.1"
+        assert int(inside) in ports | {8025}, f"{name} publishes {outside}, and does not listen on {inside}"
+
+
+def test_every_service_waits_for_what_it_needs() -> None:
+    """`depends_on` names services, by a condition."""
+    for name, service in COMPOSE["services"].items():
+        needs = service.get("depends_on", {})
+        for other in needs:
+            assert other in COMPOSE["services"], f"{name} waits for {other}"
+    for name in OURS:
+        assert OURS[name]["depends_on"], f"{name} starts before Kafka"
+
+
+def test_every_container_is_bounded_and_ours_can_do_nothing_special() -> None:
+    """Memory and processor limits everywhere; read-only, no capabilities, no new privileges for ours."""
+    for name, service in COMPOSE["services"].items():
+        assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}, name
+    for name, service in OURS.items():
+        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"]), name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+
+
+def test_every_image_names_its_version() -> None:
+    """No `latest`, in the compose file or the Containerfile."""
+    images = [service["image"] for service in COMPOSE["services"].values()]
+    images += re.findall(r"^FROM (\S+)", (ROOT / "deploy/Containerfile").read_text(), re.MULTILINE)
+
+    for image in images:
+        assert re.search(r":(?!latest)[^:/]+$", image), image
+
+
+def test_compose_itself_takes_the_file(tmp_path: Path) -> None:
+    """By `docker-compose config`, with the secrets that make-secrets writes."""
+    require_tools("docker-compose")
+    script = ROOT / "deploy/compose/make-secrets"
+    folder = tmp_path / "deploy/compose"
+    folder.mkdir(parents=True)
+    (folder / "make-secrets").write_bytes(script.read_bytes())
+    (tmp_path / "docker-compose.yml").write_bytes((ROOT / "docker-compose.yml").read_bytes())
+    subprocess.run(["sh", str(folder / "make-secrets")], check=True, capture_output=True)
+
+    done = subprocess.run(
+        ["docker-compose", "-f", str(tmp_path / "docker-compose.yml"), "config", "--quiet"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
+    for secret in COMPOSE["secrets"].values():
+        assert (tmp_path / secret["file"]).exists()

@@ -1,0 +1,169 @@
+"""Alert rules: promtool takes them, each fires on what it is for and is silent otherwise, and its metrics and page exist."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from streams.metrics import Metric, declared
+from tests.tools import require_tools
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "deploy/prometheus/alerts.yml"
+ALERTS = {rule["alert"]: rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]}
+WORKER = 'instance="worker:9101", process="worker", job="loginwatch"'
+GATEWAY = 'instance="gateway:9102", process="gateway", job="loginwatch"'
+MAILER = 'instance="mailer:9103", process="mailer", job="loginwatch"'
+
+HEALTHY = {
+    f"up{{{WORKER}}}": "1x{n}",
+    f"up{{{GATEWAY}}}": "1x{n}",
+    f'loginwatch_worker_lag{{topic="logins", partition="0", {WORKER}}}': "20x{n}",
+    f'loginwatch_logins_total{{outcome="counted", {WORKER}}}': "0+600x{n}",
+    f"loginwatch_worker_commits_total{{{WORKER}}}": "0+60x{n}",
+    f"loginwatch_worker_batch_records_count{{{WORKER}}}": "0+600x{n}",
+    f'loginwatch_decision_seconds_bucket{{le="0.05", {WORKER}}}': "0+600x{n}",
+    f'loginwatch_decision_seconds_bucket{{le="+Inf", {WORKER}}}': "0+600x{n}",
+    f"loginwatch_worker_tables_caught_up{{{WORKER}}}": "1x{n}",
+    f"loginwatch_worker_geo_built_timestamp_seconds{{{WORKER}}}": "0x{n}",
+    f"loginwatch_kafka_up{{{WORKER}}}": "1x{n}",
+    f'loginwatch_dead_letters_total{{reason="bad-address", {WORKER}}}': "3x{n}",
+    f'loginwatch_logins_total{{outcome="blocked", {WORKER}}}': "2x{n}",
+    f'loginwatch_door_answers_total{{answer="allowed", {GATEWAY}}}': "0+600x{n}",
+    f'loginwatch_door_answers_total{{answer="open_not-ready", {GATEWAY}}}': "7x{n}",
+    f"loginwatch_view_ready{{{GATEWAY}}}": "1x{n}",
+    f'loginwatch_reports_total{{outcome="lost", {GATEWAY}}}': "1x{n}",
+    f"loginwatch_smtp_up{{{MAILER}}}": "1x{n}",
+    f"loginwatch_mail_oldest_pending_seconds{{{MAILER}}}": "2x{n}",
+    'loginwatch_enforcement_up{receiver="mail1", process="enforcement"}': "1x{n}",
+    'loginwatch_enforcement_oldest_pending_seconds{receiver="mail1", process="enforcement"}': "0x{n}",
+    'loginwatch_log_behind_bytes{process="logs"}': "4000x{n}",
+    'loginwatch_reviews_total{verdict="compromised", process="alerts"}': "0+1x{n}",
+    'loginwatch_reviews_total{verdict="travelling", process="alerts"}': "3x{n}",
+    'loginwatch_alerts_up{outlet="syslog", process="alerts"}': "0x{n}",
+    'loginwatch_alerts_lag{outlet="syslog", process="alerts"}': "0x{n}",
+}
+"""A fleet that does its work, from the first sample to sample {n}."""
+
+BROKEN: dict[str, dict[str, str | None]] = {
+    "LoginwatchWorkerMissing": {f"up{{{WORKER}}}": None},
+    "LoginwatchWorkerDown": {f"up{{{WORKER}}}": "0x{n}"},
+    "LoginwatchLagGrows": {f'loginwatch_worker_lag{{topic="logins", partition="0", {WORKER}}}': "20+1000x{n}"},
+    "LoginwatchNoLogins": {f'loginwatch_logins_total{{outcome="counted", {WORKER}}}': "0+600x1600 960000x400"},
+    "LoginwatchCommitsStall": {f"loginwatch_worker_commits_total{{{WORKER}}}": "5x{n}"},
+    "LoginwatchDecisionsSlow": {
+        f'loginwatch_decision_seconds_bucket{{le="0.05", {WORKER}}}': "0+1x{n}",
+        f'loginwatch_decision_seconds_bucket{{le="30", {WORKER}}}': "0+600x{n}",
+    },
+    "LoginwatchTablesNotRead": {f"loginwatch_worker_tables_caught_up{{{WORKER}}}": "0x{n}"},
+    "LoginwatchGeoDatabaseOld": {f"loginwatch_worker_geo_built_timestamp_seconds{{{WORKER}}}": "1x{n}"},
+    "LoginwatchKafkaAway": {f"loginwatch_kafka_up{{{WORKER}}}": "0x{n}"},
+    "LoginwatchDeadLetters": {f'loginwatch_dead_letters_total{{reason="bad-address", {WORKER}}}': "_x90 1x10"},
+    "LoginwatchBlocksNotEnforced": {f'loginwatch_logins_total{{outcome="blocked", {WORKER}}}': "_x90 1x10"},
+    "LoginwatchDoorMissing": {f"up{{{GATEWAY}}}": "0x{n}"},
+    "LoginwatchDoorOpen": {f'loginwatch_door_answers_total{{answer="open_not-ready", {GATEWAY}}}': "0+60x{n}"},
+    "LoginwatchDoorNotReady": {f"loginwatch_view_ready{{{GATEWAY}}}": "0x{n}"},
+    "LoginwatchReportsLost": {f'loginwatch_reports_total{{outcome="lost", {GATEWAY}}}': "1x90 9x10"},
+    "LoginwatchMailerFailing": {
+        f"loginwatch_smtp_up{{{MAILER}}}": "0x{n}",
+        f"loginwatch_mail_oldest_pending_seconds{{{MAILER}}}": "0+60x{n}",
+    },
+    "LoginwatchEnforcementFailing": {
+        'loginwatch_enforcement_up{receiver="mail1", process="enforcement"}': "0x{n}",
+        'loginwatch_enforcement_oldest_pending_seconds{receiver="mail1", process="enforcement"}': "0+60x{n}",
+    },
+    "LoginwatchManyHonestPeopleFound": {
+        'loginwatch_reviews_total{verdict="travelling", process="alerts"}': "0+1x{n}",
+    },
+    "LoginwatchAlertsFailing": {
+        'loginwatch_alerts_lag{outlet="syslog", process="alerts"}': "5x{n}",
+    },
+    "LoginwatchLogReaderBehind": {'loginwatch_log_behind_bytes{process="logs"}': "9e7x{n}"},
+}
+"""What is different when each alert is to fire; None = that series is not there."""
+LONG = {"LoginwatchNoLogins": (1, 2000), "LoginwatchGeoDatabaseOld": (5, 13_200)}
+"""Minutes between samples and their number, where a day or 45 of them must pass."""
+SIDE_EFFECTS = {"LoginwatchWorkerMissing": set(), "LoginwatchWorkerDown": {"LoginwatchWorkerMissing"}}
+"""Alerts that rightly fire beside."""
+METRIC = re.compile(r"\bloginwatch_\w+")
+
+
+def names_of(metric: Metric) -> set[str]:
+    """The names under which Prometheus knows a metric."""
+    if metric.kind == "counter":
+        return {f"{metric.name}_total"}
+    if metric.kind == "histogram":
+        return {f"{metric.name}{suffix}" for suffix in ("_bucket", "_sum", "_count")}
+    return {metric.name}
+
+
+def firing(series: dict[str, str], tmp_path: Path, minutes: int = 1, samples: int = 100) -> set[str]:
+    """The alerts that promtool sees firing right before the last sample, by asking it for each as if none fired."""
+    at = f"{(samples - 1) * minutes}m"
+    expectations = [{"eval_time": at, "alertname": name, "exp_alerts": []} for name in ALERTS]
+    test: dict[str, Any] = {
+        "rule_files": [str(RULES)],
+        "evaluation_interval": f"{minutes}m",
+        "tests": [
+            {
+                "interval": f"{minutes}m",
+                "input_series": [
+                    {"series": name, "values": values.replace("{n}", str(samples))} for name, values in series.items()
+                ],
+                "alert_rule_test": expectations,
+            }
+        ],
+    }
+    path = tmp_path / "test.yml"
+    path.write_text(yaml.safe_dump(test))
+    done = subprocess.run(["promtool", "test", "rules", str(path)], check=False, capture_output=True, text=True)
+    found = set(re.findall(r"alertname: (\w+)", done.stdout + done.stderr))
+    assert (done.returncode == 0) == (not found), done.stdout + done.stderr
+    return found
+
+
+def test_promtool_takes_rules_and_configuration() -> None:
+    """Syntax of both files."""
+    require_tools("promtool")
+    for command in (["check", "rules", str(RULES)], ["check", "config", str(RULES.with_name("prometheus.yml"))]):
+        done = subprocess.run(["promtool", *command], check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_healthy_fleet_wakes_nobody(tmp_path: Path) -> None:
+    """Old dead letters, lost reports and blocked logins fire no more."""
+    require_tools("promtool")
+
+    assert firing(HEALTHY, tmp_path) == set()
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_each_alert_fires_on_what_it_is_for(alert: str, tmp_path: Path) -> None:
+    """And nothing else does, but what is the same failure seen from elsewhere."""
+    require_tools("promtool")
+    changed: dict[str, str | None] = {**HEALTHY, **BROKEN[alert]}
+    series = {name: values for name, values in changed.items() if values is not None}
+
+    assert firing(series, tmp_path, *LONG.get(alert, ())) == {alert} | SIDE_EFFECTS.get(alert, set())
+
+
+def test_every_metric_of_the_rules_is_declared() -> None:
+    """And with the labels that the rules select."""
+    known = {name: metric for metric in declared() for name in names_of(metric)}
+
+    for alert, rule in ALERTS.items():
+        for name in METRIC.findall(rule["expr"]):
+            assert name in known, f"{alert} asks for {name}"
+        for name, selected in re.findall(r"(loginwatch_\w+)\{(\w+)=", rule["expr"]):
+            assert selected in known[name].labels, f"{alert} selects {name} by {selected}"
+
+
+def test_every_alert_has_its_page() -> None:
+    """With the alert's name in it, so that a search finds it."""
+    for alert, rule in ALERTS.items():
+        page = ROOT / "docs" / rule["annotations"]["runbook"]
+        assert alert in page.read_text(), f"{page.name} does not name {alert}"
+        assert rule["labels"]["severity"] in ("page", "ticket")
