@@ -20,6 +20,7 @@ from typing import Any
 import maxminddb
 import structlog
 
+from streams.core.addresses import format_address
 from streams.errors import ConfigurationError
 from streams.settings import Settings
 
@@ -27,6 +28,12 @@ log = structlog.get_logger(__name__)
 
 NO_COUNTRIES = frozenset({"AP", "EU", "XX", "ZZ"})
 """Codes that databases write for "somewhere in this region" or "unknown": they would be counted as a country."""
+V4_BLOCK, V6_BLOCK = 8, 64
+"""
+Bits of an address by which countries are not told apart further, unless the file does: /24 and /64. Clients of a mobile
+network, and of a house with IPv6 privacy addresses, come from ever new addresses of few blocks.
+"""
+MOST_BLOCKS = 300_000
 TEXT_LIMIT = 120
 """Characters kept of a city's or an owner's name: it ends up in every incident."""
 MAPPED = "::ffff:"
@@ -59,6 +66,10 @@ class NoPlaces:
         """Unknown."""
         return None
 
+    def country_of(self, number: int) -> str | None:  # noqa: ARG002 - the interface of Places
+        """Unknown."""
+        return None
+
     def place(self, address: str) -> Place:  # noqa: ARG002 - the interface of Places
         """Unknown."""
         return UNKNOWN
@@ -86,6 +97,8 @@ class Places:
     def __init__(self, paths: Sequence[str | Path], owner_paths: Sequence[str | Path] = ()) -> None:
         self.generation = 0
         """Grows with every reload: whoever caches places forgets them then."""
+        self._known: dict[int, str | None] = {}
+        """Countries by block; see `country_of`."""
         self._failed: dict[Path, tuple[_Fingerprint | None, str]] = {}
         self._places = tuple(_open_at_start(Path(path)) for path in paths)
         self._owners = tuple(_open_at_start(Path(path)) for path in owner_paths)
@@ -110,11 +123,36 @@ class Places:
 
         Private and unlisted addresses, IPv6 in a file for IPv4, damaged records and texts that are no address are unknown.
         """
+        return self._find_country(address)[0]
+
+    def country_of(self, number: int) -> str | None:
+        """
+        The country of an address given as a number of 128 bits (`core/addresses.py`): what `country` says of its text.
+
+        Answers are remembered by block, where a file says one thing of the whole block: 0.3 us instead of 2.6.
+        """
+        known = self._known  # taken before the files: an answer from old ones is never put beside those of new ones
+        shift = V4_BLOCK if number >> 32 == 0xFFFF else V6_BLOCK
+        block = number >> shift << shift
+        if block in known:
+            return known[block]
+        code, bits = self._find_country(format_address(number))
+        if bits >= shift:
+            if len(known) >= MOST_BLOCKS:
+                known.clear()
+            known[block] = code
+        return code
+
+    def _find_country(self, address: str) -> tuple[str | None, int]:
+        """The country of an address, and how many of its last bits do not matter to the answer."""
+        bits = 128
         for database in self._places:
-            code = _country(database.record(address))
+            record, free = database.span(address)
+            bits = min(bits, free)
+            code = _country(record)
             if code is not None:
-                return code
-        return None
+                return code, bits
+        return None, bits
 
     def place(self, address: str) -> Place:
         """Everything known of an address or a network's first address. `country` is what `country()` answers."""
@@ -141,8 +179,9 @@ class Places:
         owners = tuple(self._reopened(database) for database in self._owners)
         changed = places != self._places or owners != self._owners
         if changed:
-            # two assignments, each atomic: a look-up in between sees both old or one new, never a closed file
+            # assignments, each atomic: a look-up in between sees both old or one new, never a closed file
             self._places, self._owners = places, owners
+            self._known = {}
             self.generation += 1
         return changed
 
@@ -160,6 +199,7 @@ class Places:
     def close(self) -> None:
         """Release the files; every place is unknown afterwards."""
         self._places, self._owners = (), ()
+        self._known = {}
 
     def _reopened(self, database: "_Database") -> "_Database":
         fingerprint = _fingerprint(database.path)
@@ -225,16 +265,21 @@ class _Database:
 
     def record(self, address: str) -> Mapping[str, Any] | None:
         """The record of an address; None if there is none, it is no map, or the address is not one for this file."""
+        return self.span(address)[0]
+
+    def span(self, address: str) -> tuple[Mapping[str, Any] | None, int]:
+        """The record of an address, and how many of its last bits do not matter to the answer."""
         if address[:7].lower() == MAPPED:
             address = _unmapped(address)
         try:
-            record = self._reader.get(address)
+            record, prefix = self._reader.get_with_prefix_len(address)
         except (ValueError, TypeError):
-            return None  # an IPv6 address in a file for IPv4, or no address at all
+            return None, 128  # an IPv6 address in a file for IPv4, or no address at all
         except maxminddb.InvalidDatabaseError as error:
             self._damaged = str(error)
-            return None
-        return record if isinstance(record, dict) else None
+            return None, 0
+        bits = (128 if ":" in address else 32) - prefix
+        return (record if isinstance(record, dict) else None), bits
 
     def describe(self, kind: str) -> dict[str, Any]:
         """One line of the health page. `built` is the build time in epoch seconds, as the file states it."""

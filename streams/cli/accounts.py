@@ -22,6 +22,12 @@ from streams.core.policy import LONGEST_MINUTES
 from streams.errors import LoginwatchError, UsageError
 
 COMMANDS, VIEWS = "account-commands", "account-views"
+RELATIONS = {
+    "domain": "another address of the domain",
+    "foreign": "an address of another domain",
+    "malformed": "no address",
+}
+"""What the relation of a foreign sender means."""
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="user@example.org")]
 Wait = Annotated[
     float, typer.Option(metavar="SECONDS", min=0, max=600, help="How long to wait for the worker's answer.")
@@ -55,6 +61,7 @@ def show(context: typer.Context, account: Account, wait: Wait = 5) -> None:
     run.out.facts(_status(view), view)
     if not run.out.json:
         _show_networks(run, view)
+        show_senders(run, view)
         policies.table(run, view["policy"], view)
 
 
@@ -154,7 +161,7 @@ def _status(view: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "open incident", view["incident"] or "none"
     if view["cutoff"] is not None:
         yield "counts logins after", iso(view["cutoff"])
-    yield "messages in 24 hours", view["messages_24h"]
+    yield "messages in 24 hours", messages(view)
     yield "logins from ignored countries", view["ignored_logins"]
 
 
@@ -187,6 +194,33 @@ def _show_networks(run: Session, view: dict[str, Any]) -> None:
         for network in view["networks"]
     ]
     run.out.table(columns, rows, [], "No logins are known of this account.")
+
+
+def messages(record: dict[str, Any]) -> str:
+    """The messages of 24 hours in an incident or a view, and how many of them were sent as somebody else."""
+    foreign = record["foreign_messages_24h"]
+    return (
+        f"{record['messages_24h']}, {foreign} of them with foreign senders" if foreign else str(record["messages_24h"])
+    )
+
+
+def show_senders(run: Session, record: dict[str, Any]) -> None:
+    """The foreign senders of an incident or a view, if there are any."""
+    rows = [
+        (
+            sender["sender"],
+            RELATIONS[sender["relation"]],
+            sender["messages"],
+            iso(sender["first"]),
+            iso(sender["last"]),
+        )
+        for sender in record["foreign_senders"]
+    ]
+    more = record["foreign_messages_24h"] - sum(sender["messages"] for sender in record["foreign_senders"])
+    if more > 0:
+        rows.append(("others", "", more, "", ""))
+    if rows:
+        run.out.table(("Foreign sender", "What it is", "Messages", "First message", "Last message"), rows, [], "")
 
 
 def place(network: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from streams.cli import policies, session
-from streams.cli.accounts import place
+from streams.cli.accounts import messages, place, show_senders
 from streams.cli.moments import ago, now_ms
 from streams.cli.output import iso
 from streams.cli.session import Session
@@ -55,6 +55,7 @@ def show(context: typer.Context, id_: Annotated[str, typer.Argument(metavar="ID"
     run.out.facts(_facts(incident), incident)
     if not run.out.json:
         _show_networks(run, incident)
+        show_senders(run, incident)
         policies.table(run, incident["policy"], incident)
 
 
@@ -115,7 +116,7 @@ def _facts(incident: Incident) -> Iterator[tuple[str, Any]]:
     yield "summary", incident["summary"]
     yield "mode", incident["mode"]
     yield "blocked until", iso(incident["blocked_until"]) or "not blocked"
-    yield "messages in 24 hours", incident["messages_24h"]
+    yield "messages in 24 hours", messages(incident)
     yield "networks ever", incident["networks_ever"]
     yield "countries", ", ".join(f"{row['country'] or 'unknown'} {row['logins']}" for row in incident["countries"])
     yield "logins from ignored countries", incident["ignored_logins"]

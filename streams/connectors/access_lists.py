@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import structlog
 
 from streams.core.accounts import canonical_account
-from streams.core.addresses import Network, parse_network
+from streams.core.addresses import Network, parse_address, parse_network
 from streams.core.refusal import Refused
 from streams.errors import RegistryUnavailableError
 from streams.records.codec import Codec
@@ -140,6 +140,20 @@ class AccessLists:
             return found
         found = None if address is None else one.exact.get(Subject(Network(address, FULL_PREFIX), account))
         return found if found is not None and now_ms < found.expires_ms else None
+
+    def judge(self, address: str, account: str | None, now_ms: int) -> Entry | None:
+        """
+        The entry that decides over a client at a door, white before black; None if the lists say nothing of it.
+
+        An address that is none lies in no network.
+        """
+        if not self._held:
+            return None
+        try:
+            number = parse_address(address)
+        except Refused:
+            number = None
+        return self.find("whitelist", number, account, now_ms) or self.find("blacklist", number, account, now_ms)
 
     def of(self, listed: Listed, subject: Subject, now_ms: int) -> Entry | None:
         """The entry in force about this subject: exactly this one, except that an address is found in networks too."""

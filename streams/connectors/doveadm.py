@@ -112,7 +112,7 @@ def kick(name: str, address: str | None = None) -> Command:
 
 
 def proxy_kick(name: str) -> Command:
-    """Close what a proxy or director of 2.3 holds for a name; nothing on any other node."""
+    """Close what a proxy or director of 2.3 holds for a name, from wherever: it can name no network. Nothing elsewhere."""
     return ["proxyKick", {"user": [name]}, "proxy"]
 
 
@@ -170,6 +170,16 @@ def was_kicked(answer: Answer) -> bool:
     if answer.rows and all(isinstance(row.get("result"), str) for row in answer.rows):
         return True
     return any(_count(row) > 0 for row in answer.rows)
+
+
+def was_kicked_at_proxy(answer: Answer) -> bool:
+    """
+    Did a kick close anything at a proxy of 2.3? What is no proxy may say what it likes.
+
+    >>> was_kicked_at_proxy(Answer(({"count": "1"},))), was_kicked_at_proxy(Answer(error="exitCode", exit_code=75))
+    (True, False)
+    """
+    return any(str(row.get("count", "0")) != "0" for row in answer.rows)
 
 
 def _count(row: Row) -> int:

@@ -122,7 +122,8 @@ class DoveadmBackend:
     async def _close_all(self, name: str, dialect: Dialect) -> str:
         closed = await self._kick([doveadm.kick(name)])
         if dialect.proxy_kick:
-            await self._ask([doveadm.proxy_kick(name)])
+            (answer,) = await self._ask([doveadm.proxy_kick(name)])
+            closed |= doveadm.was_kicked_at_proxy(answer)
         return "closed" if closed else "none"
 
     async def _kick(self, commands: list[Command]) -> bool:

@@ -19,8 +19,9 @@ from streams.connectors.doveadm_backend import REPEAT_MS, DoveadmBackend
 from streams.connectors.enforcement_letters import Letters
 from streams.connectors.enforcement_outlet import Outlet, Sink
 from streams.connectors.enforcement_queue import Patience, Queue
-from streams.connectors.enforcement_reading import SESSION_TIMEOUT_MS, BlockReader
+from streams.connectors.enforcement_reading import BlockReader
 from streams.connectors.receivers import Receiver, new_session, receivers_of, tls_of
+from streams.connectors.topic_reader import SESSION_TIMEOUT_MS
 from streams.connectors.webhook import Webhook
 from streams.errors import ConfigurationError
 from streams.metrics import ENFORCEMENT_OLDEST_PENDING, ENFORCEMENT_PENDING, Metrics

@@ -14,7 +14,8 @@ import structlog
 from streams.bus.record import Record
 from streams.connectors.enforcement_letters import Letters
 from streams.connectors.enforcement_queue import Block, Order, Patience, Queue, Reply, Verdict
-from streams.connectors.enforcement_reading import BlockReader, Partition, come
+from streams.connectors.enforcement_reading import BlockReader
+from streams.connectors.topic_reader import Partition, come
 from streams.core.refusal import Refused
 from streams.metrics import ENFORCEMENT_DELAY, RECEIVER_UP, Metric, Metrics
 

@@ -8,12 +8,13 @@ looked for under all names that rotation gives; what was rotated after it is rea
 
 import os
 import select
+from collections.abc import Iterable
 from pathlib import Path
 from time import monotonic
-from typing import Protocol
 
 import structlog
 
+from streams.connectors.log_cursor import JournalCursors
 from streams.connectors.log_files import BROKEN, CHUNK, Lines, LogFile, Position, has_inode, is_file_of, rotated
 from streams.connectors.log_lines import LONGEST_TEXT
 
@@ -23,31 +24,23 @@ ROTATED_GRACE_S = 10.0
 """syslog daemons and Dovecot open the new file within seconds of a rotation."""
 
 
-class Source(Protocol):
-    """Where lines come from."""
-
-    name: str
-
-    def read(self) -> list[bytes]:
-        """Lines that are there now, at most about a chunk."""
-        ...
-
-    def positions(self) -> list[Position]:
-        """Where to go on after a restart, oldest file first."""
-        ...
-
-
 class StandardInput:
-    """Lines from standard input; `ended` once the other side closed it. Has no position."""
+    """
+    Lines from standard input; `ended` once the other side closed it.
+
+    Its position are the `cursors` of journald's lines, and those up to the ones that are given are passed over. Other lines
+    have no position: whoever sends them again is heard again.
+    """
 
     name = "-"
     trouble: str | None = None
     behind = 0
     rotations = 0
 
-    def __init__(self, descriptor: int = 0) -> None:
+    def __init__(self, descriptor: int = 0, cursors: Iterable[str] = ()) -> None:
         self._descriptor = descriptor
         self._lines = Lines()
+        self._cursors = JournalCursors(cursors)
         self.ended = False
 
     def read(self) -> list[bytes]:
@@ -57,12 +50,12 @@ class StandardInput:
         chunk = os.read(self._descriptor, CHUNK)
         if not chunk:
             self.ended = True
-            return self._lines.end()
-        return self._lines.feed(chunk)
+        lines = self._lines.feed(chunk) if chunk else self._lines.end()
+        return [line for line in lines if self._cursors.is_new(line)]
 
-    def positions(self) -> list[Position]:
-        """None."""
-        return []
+    def cursors(self) -> tuple[str, ...]:
+        """Where to go on after a restart: of every sequence of the journal the last, the newest at the end."""
+        return self._cursors.last()
 
     def close(self) -> None:
         """Nothing: whoever opened it closes it."""

@@ -1,5 +1,5 @@
 """
-The position file: up to where each log was read, and which messages were begun, as one small JSON file.
+The position file: up to where each log and journal was read, and which messages were begun, as one small JSON file.
 
 Decision: written beside and moved over the old one, after Kafka has acknowledged everything before it. A damaged file is
 worth less than none: the logs are then read from their beginning, since a repeated line does no harm and a lost one does.
@@ -24,10 +24,15 @@ VERSION = 1
 
 
 class Progress(NamedTuple):
-    """What is kept across restarts. `damaged`: there was a file, but it could not be understood."""
+    """
+    What is kept across restarts. `damaged`: there was a file, but it could not be understood.
+
+    `cursors` are those of the journal on standard input, the newest at the end.
+    """
 
     logs: dict[str, list[Position]]
     waiting: list[Waiting]
+    cursors: tuple[str, ...] = ()
     damaged: bool = False
 
 
@@ -48,7 +53,7 @@ def load_progress(path: Path) -> Progress:
 
 def save_progress(path: Path, progress: Progress) -> None:
     """Write it so that there is always a whole file. Raises OSError."""
-    content = {"version": VERSION, "logs": progress.logs, "waiting": progress.waiting}
+    content = {"version": VERSION, "logs": progress.logs, "waiting": progress.waiting, "cursors": progress.cursors}
     beside = path.with_name(path.name + ".new")
     try:
         beside.touch(0o600)  # names and addresses of users are in it
@@ -96,7 +101,10 @@ def _parsed(content: Any) -> Progress:
     if content["version"] != VERSION:
         raise ValueError("of another version")
     logs = {str(name): [_position(entry) for entry in entries] for name, entries in content["logs"].items()}
-    return Progress(logs, [_waiting(entry) for entry in content["waiting"]])
+    cursors = content.get("cursors", [])
+    if not isinstance(cursors, list) or not all(isinstance(cursor, str) for cursor in cursors):
+        raise TypeError("no cursors")
+    return Progress(logs, [_waiting(entry) for entry in content["waiting"]], tuple(cursors))
 
 
 def _position(entry: list[Any]) -> Position:

@@ -62,11 +62,12 @@ class LogReader:
         zone = _zone(settings)
         self.metrics = Metrics("logs")
         self._position_file = Path(settings.log_position_file)
-        self._keeps_position = any(name != STANDARD_INPUT for name in settings.log_files)
+        self._keeps_position = True
         self._lock: int | None = None
-        progress = self._load()
+        progress = self._load(needed=any(name != STANDARD_INPUT for name in settings.log_files))
         self._logs = progress.logs
         """Positions, also of logs that are not read now."""
+        self._cursors = progress.cursors
         self._stop = threading.Event()
         self._unreadable = Unreadable(self.metrics)
         self._records = RecordMaker(
@@ -136,16 +137,21 @@ class LogReader:
         self.metrics.of(LOG_LINES).inc(number)
         return made, number
 
-    def _load(self) -> Progress:
-        """The position, and proof that it can be saved."""
-        if not self._keeps_position:
-            return Progress({}, [])
-        self._lock = lock_progress(self._position_file)
-        progress = load_progress(self._position_file)
+    def _load(self, *, needed: bool) -> Progress:
+        """The position, and proof that it can be saved; if it is not `needed`, reading goes on without one."""
         try:
-            save_progress(self._position_file, progress)
-        except OSError as error:
-            raise unwritable(self._position_file, error) from error
+            self._lock = lock_progress(self._position_file)
+            progress = load_progress(self._position_file)
+            try:
+                save_progress(self._position_file, progress)
+            except OSError as error:
+                raise unwritable(self._position_file, error) from error
+        except ConfigurationError as error:
+            if needed:
+                raise
+            LOG.warning("standard input is read without a position: a restart repeats lines", reason=str(error))
+            self._keeps_position = False
+            return Progress({}, [])
         return progress
 
     def _save_now_and_then(self) -> None:
@@ -157,11 +163,13 @@ class LogReader:
         if not self._keeps_position:
             return
         for source in self._sources:
-            if source.name != STANDARD_INPUT:
+            if isinstance(source, StandardInput):
+                self._cursors = source.cursors()
+            else:
                 self._logs[source.name] = source.positions()
         self._saved_s = monotonic()
         try:
-            save_progress(self._position_file, Progress(self._logs, self._records.waiting()))
+            save_progress(self._position_file, Progress(self._logs, self._records.waiting(), self._cursors))
         except OSError as error:
             trouble = f"cannot write log_position_file {self._position_file}: {error.strerror}; a restart repeats lines"
             if self._trouble is None:
@@ -214,7 +222,7 @@ def _open(
     name: str, progress: Progress, settings: Settings, grace_s: float, descriptor: int
 ) -> FollowedLog | StandardInput:
     if name == STANDARD_INPUT:
-        return StandardInput(descriptor)
+        return StandardInput(descriptor, progress.cursors)
     path = Path(name).absolute()
     from_beginning = settings.log_from_beginning or progress.damaged
     return FollowedLog(path, progress.logs.get(str(path)), from_beginning=from_beginning, grace_s=grace_s)

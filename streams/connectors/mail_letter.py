@@ -2,8 +2,8 @@
 What a notification says, in words: pure, no clock, no network, no layout.
 
 Decision: in a `Letter` every text is cleaned, translated and bounded; the templates only lay it out. So nothing that
-somebody chose (an account name, a city, the owner of a network, the description of a safe network) can start a line or
-hide one. A mail never lists more than 20 networks: the latest ones, in the order of their first login.
+somebody chose (an account name, a city, the owner of a network, the description of a safe network, a sender) can start a
+line or hide one. A mail never lists more than 20 networks: the latest ones, in the order of their first login.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +22,7 @@ Record = Mapping[str, Any]
 LISTED = 20
 """Most networks, and most networks left out, in one mail."""
 LISTED_COUNTRIES = 10
+LISTED_SENDERS = 10
 NAME = 120
 """Most characters of a name from outside (account, city, owner); enough for real ones, short enough for a table."""
 SENTENCE = 300
@@ -55,6 +56,8 @@ class Letter:
     networks_more: str
     left_out: tuple[str, ...]
     left_out_more: str
+    senders: tuple[str, ...]
+    senders_more: str
     steps: tuple[str, ...]
     help: str
     footer: str
@@ -75,6 +78,8 @@ def write(notification: Record, words: Words, *, own: bool, help_text: str = "")
         networks_more=_more(len(incident["networks"]), len(networks), words),
         left_out=tuple(shown),
         left_out_more=_more(len(left_out), len(shown), words),
+        senders=tuple(_sender(sender, words) for sender in incident["foreign_senders"][:LISTED_SENDERS]),
+        senders_more=_more_senders(incident, words),
         steps=_steps(notification, words, own=own),
         help=words.help.format(help=plain(help_text, 500)) if help_text.strip() else "",
         footer=words.footer.format(incident=plain(notification["incident"], 50)),
@@ -103,7 +108,7 @@ def _facts(notification: Record, words: Words, *, own: bool) -> list[tuple[str, 
         (words.opened, time_in_words(incident["opened"], words)),
         (words.rule, _rule(incident, words, own=own)),
         (words.state, _state(notification, words)),
-        (words.messages, str(incident["messages_24h"])),
+        (words.messages, _messages(incident, words)),
         (words.by_country, _by_country(incident["countries"], words)),
     ]
     familiar = incident["policy"]["familiar_days"]
@@ -166,6 +171,28 @@ def _left_out(network: Record, words: Words) -> str:
         scope=_name(network["scope"]),
         description=plain(network["description"], SENTENCE),
     )
+
+
+def _messages(incident: Record, words: Words) -> str:
+    messages, foreign = incident["messages_24h"], incident["foreign_messages_24h"]
+    return words.messages_sentence.format(messages=messages, foreign=foreign) if foreign else str(messages)
+
+
+def _sender(sender: Record, words: Words) -> str:
+    relations = {"domain": words.sender_domain, "malformed": words.sender_malformed}
+    return words.sender_sentence.format(
+        sender=_name(sender["sender"]),
+        relation=relations.get(sender["relation"], words.sender_foreign),
+        messages=_number(sender["messages"], words.mails),
+        first=time_in_words(sender["first"], words),
+        last=time_in_words(sender["last"], words),
+    )
+
+
+def _more_senders(incident: Record, words: Words) -> str:
+    listed = sum(sender["messages"] for sender in incident["foreign_senders"][:LISTED_SENDERS])
+    more = incident["foreign_messages_24h"] - listed
+    return words.senders_more.format(messages=_number(more, words.mails)) if more > 0 else ""
 
 
 def _by_country(countries: Sequence[Record], words: Words) -> str:

@@ -23,6 +23,7 @@ class Words:
     minutes: Plural
     logins: Plural
     days: Plural
+    mails: Plural
     unknown_country: str
     unknown_time: str
     # subject and first sentence, to an administrator and to the owner of the account
@@ -47,6 +48,7 @@ class Words:
     familiar: str
     familiar_sentence: str
     messages: str
+    messages_sentence: str
     by_country: str
     ignored: str
     # lists
@@ -63,6 +65,12 @@ class Words:
     more: str
     left_out_title: str
     left_out_sentence: str
+    senders_title: str
+    sender_sentence: str
+    sender_domain: str
+    sender_foreign: str
+    sender_malformed: str
+    senders_more: str
     # what to do next
     steps_title: str
     steps_blocked: tuple[str, ...]
@@ -80,6 +88,7 @@ ENGLISH = Words(
     minutes=("minute", "minutes"),
     logins=("login", "logins"),
     days=("day", "days"),
+    mails=("message", "messages"),
     unknown_country="unknown country",
     unknown_time="unknown time",
     subject_blocked="Account {account} blocked: logins from {count} within {window}",
@@ -102,6 +111,7 @@ ENGLISH = Words(
     familiar="Networks that stay open",
     familiar_sentence="those used on at least {days} before",
     messages="Messages sent in the last 24 hours",
+    messages_sentence="{messages}, {foreign} of them with foreign senders",
     by_country="Logins by country",
     ignored="Logins from ignored countries, not listed",
     networks_title="Where the logins came from",
@@ -117,6 +127,12 @@ ENGLISH = Words(
     more="and {number} more",
     left_out_title="Not counted, because safe",
     left_out_sentence="{network} ({country}), {logins}: inside safe network {safe} of {scope}: {description}",
+    senders_title="Foreign senders, last 24 hours",
+    sender_sentence="{sender} ({relation}): {messages}, from {first} to {last}",
+    sender_domain="another address of the domain",
+    sender_foreign="an address of another domain",
+    sender_malformed="no address",
+    senders_more="and {messages} with other foreign senders",
     steps_title="What to do next",
     steps_blocked=(
         "Ask the owner of the account, by telephone rather than by mail, which of these logins were theirs.",
@@ -154,6 +170,7 @@ GERMAN = Words(
     minutes=("Minute", "Minuten"),
     logins=("Anmeldung", "Anmeldungen"),
     days=("Tag", "Tagen"),
+    mails=("Nachricht", "Nachrichten"),
     unknown_country="unbekanntes Land",
     unknown_time="unbekannte Zeit",
     subject_blocked="Konto {account} gesperrt: Anmeldungen aus {count} innerhalb von {window}",
@@ -176,6 +193,7 @@ GERMAN = Words(
     familiar="Netze, die offen bleiben",
     familiar_sentence="die zuvor an mindestens {days} benutzten",
     messages="Gesendete Nachrichten in den letzten 24 Stunden",
+    messages_sentence="{messages}, davon {foreign} mit fremdem Absender",
     by_country="Anmeldungen nach Land",
     ignored="Anmeldungen aus ignorierten Ländern, nicht aufgeführt",
     networks_title="Woher die Anmeldungen kamen",
@@ -191,6 +209,12 @@ GERMAN = Words(
     more="und {number} weitere",
     left_out_title="Nicht gezählt, weil sicher",
     left_out_sentence="{network} ({country}), {logins}: im sicheren Netz {safe} von {scope}: {description}",
+    senders_title="Fremde Absender, letzte 24 Stunden",
+    sender_sentence="{sender} ({relation}): {messages}, von {first} bis {last}",
+    sender_domain="andere Adresse der Domain",
+    sender_foreign="Adresse einer anderen Domain",
+    sender_malformed="keine Adresse",
+    senders_more="und {messages} mit weiteren fremden Absendern",
     steps_title="Was jetzt zu tun ist",
     steps_blocked=(
         "Fragen Sie den Inhaber des Kontos, besser am Telefon als per Mail, welche dieser Anmeldungen von ihm waren.",

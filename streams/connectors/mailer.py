@@ -21,8 +21,9 @@ from streams.connectors.mail_address import parse_address
 from streams.connectors.mail_delivery import Delivery, Outcome, SmtpServer
 from streams.connectors.mail_format import Writer, compose, message_id_of
 from streams.connectors.mail_outbox import HOUR_MS, Notice, Outbox, Patience, Pending, finish
-from streams.connectors.mail_reading import SESSION_TIMEOUT_MS, Notification, NotificationReader, come
+from streams.connectors.mail_reading import Notification, NotificationReader
 from streams.connectors.mail_undeliverable import Undeliverable
+from streams.connectors.topic_reader import SESSION_TIMEOUT_MS, come
 from streams.core.refusal import Refused
 from streams.errors import ConfigurationError
 from streams.metrics import (

@@ -1,5 +1,5 @@
 """
-The Postfix door: a policy service that refuses blocked accounts and forbidden senders, and reports messages.
+The Postfix door: a policy service that refuses blocked and black-listed accounts and forbidden senders, and reports messages.
 
 Settings: `postfix_*`. In Postfix, for authenticated senders: `check_policy_service { inet:127.0.0.1:9105, timeout=2s,
 { default_action=DUNNO }, try_limit=2, retry_delay=1s }` in `smtpd_sender_restrictions` (asked at RCPT) and in
@@ -24,18 +24,22 @@ import uvloop
 
 from streams.bus.health import HealthServer
 from streams.bus.view import Record, TableView
+from streams.connectors.access_lists import AccessLists
 from streams.connectors.blocks_view import Answer, BlocksView
 from streams.connectors.policy_door import PolicyDoor, PolicyDoorOptions
 from streams.connectors.policy_protocol import PASS, REPLACEMENT, Request, parse_denial, reply
 from streams.connectors.policy_records import THROUGH_DOVECOT, Remembered, login_record, submission_record
 from streams.connectors.report_sender import ReportSender
 from streams.connectors.rules_view import ANY_SENDER, RulesView
-from streams.connectors.sender_policy import forbidden, refusal, related
+from streams.connectors.sender_policy import forbidden, refusal
 from streams.core.accounts import canonical_account
 from streams.core.addresses import parse_address
 from streams.core.refusal import Refused
+from streams.core.senders import related
 from streams.errors import ConfigurationError
 from streams.metrics import (
+    ACCESS_ENTRIES,
+    ACCESS_UNREADABLE,
     BLOCKS_HELD,
     BLOCKS_UNREADABLE,
     DOOR_CONNECTIONS,
@@ -55,7 +59,7 @@ from streams.metrics import (
 from streams.records import registry
 from streams.records.codec import Codec
 from streams.settings import Settings
-from streams.topology import BLOCKS, DOMAINS, LOGINS, POLICIES, SUBMISSIONS
+from streams.topology import ACCESS_LISTS, BLOCKS, DOMAINS, LOGINS, POLICIES, SUBMISSIONS
 
 LOG = structlog.get_logger(__name__)
 
@@ -69,6 +73,9 @@ TICK_S = 0.05
 """How often acknowledgements are taken and the state is looked at."""
 ID_BYTES = 12
 REGISTRY_PATIENCE_S = 2.0
+KIND_OF = {Answer.OPEN: "allowed", Answer.DENIED: "denied", Answer.FAMILIAR: "familiar"}
+DENIALS = {"denied": "postfix_deny_action", "blacklisted": "postfix_list_action"}
+"""Kinds of answer that refuse a client, with the setting that says how."""
 KEY_AND_VALUE = attrgetter("key", "value")
 
 
@@ -80,7 +87,7 @@ class Postfix:
     """
 
     def __init__(self, settings: Settings, *, codec: Codec | None = None) -> None:
-        self._deny = reply(_deny_action(settings))
+        self._denials = {kind: _denial(settings, name) for kind, name in DENIALS.items()}
         self.metrics = Metrics("postfix")
         self._settings = settings
         self._door = PolicyDoor(_door_options(settings), self.answer, self._count_by(DOOR_REFUSED, "reason"))
@@ -89,6 +96,9 @@ class Postfix:
         self._blocks_view = TableView(settings, [BLOCKS], apply_batch=self._apply_blocks, name="blocks")
         self._rules = RulesView(codec, settings.default_domain, self._count_by(RULES_UNREADABLE, "reason"))
         self._rules_view = TableView(settings, [POLICIES, DOMAINS], self._rules.apply, name="rules")
+        self._lists = AccessLists(codec, settings.default_domain, self._count_by(ACCESS_UNREADABLE, "reason"))
+        self._lists_view = TableView(settings, [ACCESS_LISTS], apply_batch=self._apply_lists, name="lists")
+        self._views = (self._blocks_view, self._rules_view, self._lists_view)
         self._reports = ReportSender(settings, codec, self.metrics, records=RECORDS, buffer=settings.postfix_buffer)
         self._counted_at = COUNTED_AT[settings.postfix_count_at]
         self._messages = Remembered(MOST_REMEMBERED, MESSAGE_MS)
@@ -112,7 +122,7 @@ class Postfix:
 
     @property
     def ready(self) -> bool:
-        """Whether requests are judged: all blocks and rules are loaded, and no stop was asked for."""
+        """Whether requests are judged: all blocks, rules and lists are loaded, and no stop was asked for."""
         return not self._reasons()
 
     def answer(self, request: Request | Refused) -> bytes:
@@ -131,7 +141,7 @@ class Postfix:
         """
         Serve until stopped, then drain: no new connections, begun requests answered, reports flushed.
 
-        `ready` is called once, when blocks and rules are loaded. Kafka may be away at start: then all passes, counted.
+        `ready` is called once, when blocks, rules and lists are loaded. Kafka may be away at start: then all passes, counted.
         """
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         health = HealthServer(
@@ -144,8 +154,8 @@ class Postfix:
         )
         with health:
             self.health_address = health.address
-            self._blocks_view.start()
-            self._rules_view.start()
+            for view in self._views:
+                view.start()
             try:
                 await self._door.start()
                 LOG.info("postfix door listens", address=self._settings.postfix_listen, port=self.port,
@@ -171,10 +181,7 @@ class Postfix:
         try:
             account = self._account(request)
         except Refused as refused:
-            self._count_answer(f"open_{refused.reason}")
-            if request.state in self._counted_at:
-                self._dead_letter(submission_record(request, request.username, _now_ms()), SUBMISSIONS.name, refused)
-            return PASS
+            return self._answer_nobody(request, refused)
         kind, answer = self._verdict(request, account)
         self._count_answer(kind)
         try:
@@ -184,6 +191,18 @@ class Postfix:
             self._count_refused("fault")
         return answer
 
+    def _answer_nobody(self, request: Request, refused: Refused) -> bytes:
+        """A name that is no account's passes unjudged, but not from a black-listed address."""
+        now_ms = _now_ms()
+        listed = self._lists.judge(request.client_address, None, now_ms)
+        if listed is not None and listed.listed == "blacklist":
+            self._count_answer("blacklisted")
+            return self._denials["blacklisted"]
+        self._count_answer(f"open_{refused.reason}")
+        if request.state in self._counted_at:
+            self._dead_letter(submission_record(request, request.username, now_ms), SUBMISSIONS.name, refused)
+        return PASS
+
     def _account(self, request: Request) -> str:
         if REPLACEMENT in request.username:
             raise Refused("bad-account", "sasl_username is no UTF-8")
@@ -191,12 +210,9 @@ class Postfix:
 
     def _verdict(self, request: Request, account: str) -> tuple[str, bytes]:
         """The kind of answer, for the metric, and its bytes. Changes nothing, so every clause gets the same."""
-        kind = "open_not-ready"
-        if self._blocks_view.caught_up.is_set():
-            found = self._blocks.ask(account, request.client_address, _now_ms())
-            if found is Answer.DENIED:
-                return "denied", self._deny
-            kind = "familiar" if found is Answer.FAMILIAR else "allowed"
+        kind = self._standing(account, request.client_address)
+        if kind in self._denials:
+            return kind, self._denials[kind]
         rules = self._rules.of(account) if self._rules_view.caught_up.is_set() else ANY_SENDER
         if rules.match_username or rules.match_domain:
             broken = forbidden(related(account, request.sender), **rules._asdict())
@@ -205,8 +221,18 @@ class Postfix:
                 return "sender", reply(refusal(account, broken))
         return kind, PASS
 
+    def _standing(self, account: str, address: str) -> str:
+        """What lists and blocks say of a client, as a kind of answer. As at the gateway, the white list goes before all."""
+        now_ms = _now_ms()
+        listed = self._lists.judge(address, account, now_ms)
+        if listed is not None:
+            return f"{listed.listed}ed"
+        if not self._blocks_view.caught_up.is_set():
+            return "open_not-ready"
+        return KIND_OF[self._blocks.ask(account, address, now_ms)]
+
     def _report(self, request: Request, account: str, kind: str) -> None:
-        now_ms, denied = _now_ms(), kind == "denied"
+        now_ms, denied = _now_ms(), kind in self._denials
         if self._settings.postfix_report_logins and request.mechanism != THROUGH_DOVECOT:
             connection = (request.client_address, request.client_port, account, denied)
             if self._connections.is_new(connection, now_ms):
@@ -258,19 +284,21 @@ class Postfix:
         await self._door.stop(self._settings.postfix_drain_timeout / 2)
         self._blocks.close()
         self._rules.close()
+        self._lists.close()
         unsent, *_ = await asyncio.gather(
             asyncio.to_thread(self._reports.close, max(0.1, deadline - time.monotonic())),
-            asyncio.to_thread(self._blocks_view.stop),
-            asyncio.to_thread(self._rules_view.stop),
+            *(asyncio.to_thread(view.stop) for view in self._views),
         )
         LOG.info("postfix door stopped", reports_unsent=unsent)
 
     def _apply_blocks(self, records: list[Record]) -> None:
         self._blocks.apply(map(KEY_AND_VALUE, records))
 
+    def _apply_lists(self, records: list[Record]) -> None:
+        self._lists.apply(map(KEY_AND_VALUE, records))
+
     def _kafka_up(self) -> bool:
-        views = (self._blocks_view, self._rules_view)
-        return all(view.last_error is None for view in views) and self._reports.problem() is None
+        return all(view.last_error is None for view in self._views) and self._reports.problem() is None
 
     def _say_changes(self, without_kafka: bool) -> bool:
         """One line of log when Kafka goes or comes back; whether it is away now."""
@@ -284,23 +312,23 @@ class Postfix:
 
     def _reasons(self) -> list[str]:
         """Why requests are not judged as they should be, sentences."""
-        unready = [view for view in (self._blocks_view, self._rules_view) if not _usable(view)]
+        unready = [view for view in self._views if not _usable(view)]
         reasons = [view.problem() or "a view is not ready" for view in unready]
         return [*reasons, "the policy service is stopping"] if self._stop_asked else reasons
 
     def _remarks(self) -> list[str]:
         """What an operator should know although requests are judged: sentences."""
-        views = [view.problem() for view in (self._blocks_view, self._rules_view) if _usable(view)]
+        views = [view.problem() for view in self._views if _usable(view)]
         return [trouble for trouble in (*views, self._reports.problem()) if trouble]
 
     def _failures(self) -> list[str]:
         """A view that ended never comes back by itself; a broker that is away does."""
-        views = (self._blocks_view, self._rules_view)
-        return [view.problem() or "" for view in views if view.failure is not None]
+        return [view.problem() or "" for view in self._views if view.failure is not None]
 
     def _show_gauges(self) -> None:
         show = self.metrics.on_scrape
         show(BLOCKS_HELD, lambda: len(self._blocks))
+        show(ACCESS_ENTRIES, lambda: len(self._lists))
         show(VIEW_LAG, self._blocks_view.lag)
         show(VIEW_READY, self._blocks_view.caught_up.is_set)
         show(RULES_READY, self._rules_view.caught_up.is_set)
@@ -347,11 +375,11 @@ def _door_options(settings: Settings) -> PolicyDoorOptions:
     )
 
 
-def _deny_action(settings: Settings) -> str:
+def _denial(settings: Settings, name: str) -> bytes:
     try:
-        return parse_denial(settings.postfix_deny_action)
+        return reply(parse_denial(getattr(settings, name)))
     except Refused as refused:
-        raise ConfigurationError(f"setting postfix_deny_action: {refused}") from refused
+        raise ConfigurationError(f"setting {name}: {refused}") from refused
 
 
 def _usable(view: TableView) -> bool:

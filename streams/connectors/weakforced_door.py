@@ -35,7 +35,6 @@ from streams.connectors.weakforced import (
     verdict,
 )
 from streams.core.accounts import EVERYONE
-from streams.core.addresses import parse_address
 from streams.core.book import safe_key
 from streams.core.refusal import Refused
 from streams.errors import DeliveryError
@@ -93,17 +92,8 @@ class WeakforcedDoor:
 
     def judge(self, address: str, account: str | None, now_ms: int) -> tuple[str, bytes] | None:
         """What the lists say of a client: the metric's word and the answer to `allow`; None if they say nothing."""
-        if not len(self.lists):
-            return None
-        try:
-            number = parse_address(address)
-        except Refused:
-            number = None
-        for listed in ("whitelist", "blacklist"):
-            entry = self.lists.find(listed, number, account, now_ms)
-            if entry is not None:
-                return f"{listed}ed", verdict(entry, self._settings.gateway_list_message)
-        return None
+        entry = self.lists.judge(address, account, now_ms)
+        return None if entry is None else (f"{entry.listed}ed", verdict(entry, self._settings.gateway_list_message))
 
     def calls(self) -> Mapping[str, Call]:
         """Every command, by its name."""

@@ -8,6 +8,7 @@ converted: other transition forms (6to4, NAT64, IPv4-compatible) are different a
 """
 
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, NetmaskValueError, ip_network
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple
 
 from streams.core.refusal import Refused
@@ -33,12 +34,17 @@ class Network(NamedTuple):
     @property
     def order(self) -> tuple[bool, int, int]:
         """Sorts by version, then number, then prefix."""
-        return (not self.is_v4, self.number, self.prefix)
+        return order(self.number, self.prefix)
 
     def __str__(self) -> str:
         if self.is_v4:
             return f"{IPv4Address(self.number & 0xFFFFFFFF)}/{self.prefix - V4_OFFSET}"
         return f"{IPv6Address(self.number)}/{self.prefix}"
+
+
+def order(number: int, prefix: int) -> tuple[bool, int, int]:
+    """`Network.order` of a network that need not be made for it."""
+    return (prefix < V4_OFFSET or number >> 32 != 0xFFFF, number, prefix)
 
 
 def parse_address(text: str) -> int:
@@ -52,8 +58,12 @@ def parse_address(text: str) -> int:
     """
     if len(text) <= LONGEST_TEXT and "%" not in text:
         try:
-            return int(IPv6Address(text)) if ":" in text else MAPPED | int(IPv4Address(text))
-        except AddressValueError:
+            # the C library's converters: 0.15 us an address, where the classes of `ipaddress` take 1.7 (IPv4) and 3.4;
+            # a test holds that both read the same
+            if ":" in text:
+                return int.from_bytes(inet_pton(AF_INET6, text), "big")
+            return MAPPED | int.from_bytes(inet_pton(AF_INET, text), "big")
+        except (OSError, ValueError):  # ValueError: a null character, half of a surrogate pair
             pass
     raise Refused("bad-address", f"{text[:LONGEST_TEXT]!r} is not an IP address (without brackets, zone or port)")
 
@@ -66,7 +76,9 @@ def format_address(number: int) -> str:
     '2001:db8::1'
     """
     if number >> 32 == 0xFFFF:
-        return str(IPv4Address(number & 0xFFFFFFFF))
+        return inet_ntop(AF_INET, (number & 0xFFFFFFFF).to_bytes(4, "big"))
+    if number >> 112:  # 0.4 us instead of 3.2; only below do the two forms differ (`::192.0.2.1` of the C library)
+        return inet_ntop(AF_INET6, number.to_bytes(16, "big"))
     return str(IPv6Address(number))
 
 

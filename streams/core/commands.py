@@ -1,4 +1,4 @@
-"""What people order about one account (block, unblock, reset, describe), and the messages it sent."""
+"""What people order about one account: block, unblock, reset, describe."""
 
 from typing import Any
 
@@ -9,7 +9,6 @@ from streams.core.policy import LONGEST_MINUTES, MINUTE_MS
 from streams.core.presence import without_cut
 from streams.core.refusal import Refused
 from streams.core.state import NONE, NOT_JUDGED, AccountState, Block
-from streams.core.values import QUARTER_MS, QUARTERS_KEPT, judged_time
 
 
 def apply_command(
@@ -32,15 +31,6 @@ def apply_command(
     outputs = _ACTIONS[action](state, command, rules, account, now_ms)
     state.command_id = command["id"]
     return outputs
-
-
-def count_message(state: AccountState, time_ms: int, now_ms: int) -> None:
-    """Count one accepted submission in the quarter hour of its time; those older than 24 hours are let go."""
-    newest = now_ms // QUARTER_MS
-    quarter = judged_time(time_ms, now_ms) // QUARTER_MS
-    state.quarters[quarter] = state.quarters.get(quarter, 0) + 1
-    for old in [at for at in state.quarters if at <= newest - QUARTERS_KEPT]:
-        del state.quarters[old]
 
 
 def _block(state: AccountState, command: dict[str, Any], rules: Rules, account: str, now_ms: int) -> Outputs:

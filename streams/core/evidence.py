@@ -7,7 +7,6 @@ from streams.core.book import Rules
 from streams.core.policy import MINUTE_MS
 from streams.core.presence import present_networks
 from streams.core.state import AccountState, Incident, Kept
-from streams.core.values import QUARTER_MS, QUARTERS_KEPT
 
 if TYPE_CHECKING:
     from streams.core.episodes import World
@@ -34,7 +33,7 @@ def incident_record(
         "mode": incident.mode,
         "networks": [_network_record(kept, world) for kept in members],
         "countries": countries,
-        "messages_24h": messages_24h(state, now_ms),
+        **_messages(state, now_ms),
         "summary": summary(incident),
         "policy": incident.policy,
         "revised": now_ms,
@@ -66,17 +65,21 @@ def view_record(
         "block_incident": block.incident if block else None,
         "incident": state.episode.id if state.episode else None,
         "cutoff": state.counts_from_ms if state.counts_from_ms >= 0 else None,
-        "messages_24h": messages_24h(state, now_ms),
+        **_messages(state, now_ms),
         "ignored_logins": state.ignored_logins,
         "policy": rules.policy.to_record(),
         "networks": [_view_network(kept, rules, kept.network in present, world) for kept in _sorted(state)],
     }
 
 
-def messages_24h(state: AccountState, now_ms: int) -> int:
-    """Accepted messages of the quarter hour of `now` and the 95 before it."""
-    quarter = now_ms // QUARTER_MS
-    return sum(count for at, count in state.quarters.items() if quarter - QUARTERS_KEPT < at <= quarter)
+def _messages(state: AccountState, now_ms: int) -> dict[str, Any]:
+    """What was sent in 24 hours, and as whom if not as the account."""
+    messages = state.messages
+    return {
+        "messages_24h": messages.in_24h(now_ms),
+        "foreign_messages_24h": messages.foreign_24h(now_ms),
+        "foreign_senders": messages.senders_24h(now_ms),
+    }
 
 
 def logins_by_country(state: AccountState) -> list[dict[str, Any]]:

@@ -1,39 +1,62 @@
 """
-The hot path: an in-order login of a known network that cannot raise the count too far, by patching the packed state.
+The hot path: a login that cannot bring the account over its policy, by patching the packed state.
 
-Two kinds of login need no judgement, and nearly all logins are of them. A network that is present already stays present:
-the count does not rise (`presence.py`). A network that comes back after a pause counts again, but as long as no more
-networks and countries were used within the window than are allowed, the policy cannot be exceeded; likewise a new network.
-`extend` answers None for anything else, and `detect.judge` does the work; a test holds that both come to the same.
+Nearly all logins are such. A network that is present already stays present: the count does not rise (`presence.py`). A
+network that comes back after a pause counts again, and a new one too, but as long as no more networks and countries were
+used within the window than are allowed, the policy cannot be exceeded. The first login of an account is one network.
+`extend` and `first` answer None for anything else, and `detect.judge` does the work; a test holds that both come to the
+same.
 """
 
 import struct
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from streams.core.activity import KEPT_MS, MOST_NETWORKS, shift_days
-from streams.core.addresses import Network
+from streams.core.addresses import Network, order
 from streams.core.book import Rules
-from streams.core.state import BUSY, DAY_MS, ENTRY, HEADER, SERVICE_NUMBER
+from streams.core.presence import MOST_RUNS
+from streams.core.state import (
+    BUSY,
+    DAY_MS,
+    ENTRY,
+    HAS_TAIL,
+    HEADER,
+    NO_RUN,
+    NONE,
+    RUNS,
+    SERVICE_NUMBER,
+    VERSION,
+    Run,
+    further_runs,
+    with_further_runs,
+)
 
 _HEAD = struct.Struct("<BBHqqq8s")
-_TIMES = struct.Struct("<qq")
-_NUMBER = struct.Struct("<Hqq")
+_NUMBER = struct.Struct("<H")
 _NUMBER_AT = 2
+_TIMES = struct.Struct("<qq")
 _TIMES_AT = 4
-_AFTER_TIMES = 20
 _KNOWN = struct.Struct("<x2s6xIHqIqI")
 """Of an entry: country, days, days before, run start, run last before last, last, logins."""
 _CHANGED = struct.Struct("<IHqIqIB16s")
-"""What a login changes of an entry stands together at its end: one pack and one join instead of eight."""
+"""What a login changes of an entry stands together at its end."""
 _SEEN = struct.Struct("<x2s24xq21x")
 """Of an entry: country, last."""
+_PLACE = struct.Struct("<B39x16s")
+"""Of an entry: prefix, last address."""
 _UNCHANGED = ENTRY.size - _CHANGED.size
 _ADDRESS_IN_ENTRY = ENTRY.size - 16
+_FIRST_ADDRESS = HEADER.size + _ADDRESS_IN_ENTRY
 _MOST_LOGINS = 0xFFFF_FFFE
 
 
-class Spot(NamedTuple):
-    """What the rules in force say of one address; made once and kept with the rules (`Rules.spots`)."""
+@dataclass(slots=True)
+class Spot:
+    """
+    What the rules in force say of one address; made once and kept with the rules (`Rules.spots`).
+
+    `needle` is the part of `packed` that its network fixes; `counts` is false where a login never takes the hot path.
+    """
 
     packed: bytes
     needle: bytes
@@ -48,21 +71,45 @@ class Spot(NamedTuple):
 
 
 def make_spot(number: int, network: Network, country: str | None, *, safe: bool, ignored: bool) -> Spot:
-    """A spot; `counts` is false where a login from there can never take the hot path."""
+    """A spot, of a network whose prefix is that of the rules."""
     packed = number.to_bytes(16, "big")
-    whole_bytes, rest = divmod(network.prefix, 8)
+    prefix = network[1]
     return Spot(
-        packed=packed,
-        needle=packed[:whole_bytes],
-        prefix=network.prefix,
-        packed_country=(country or "\0\0").encode(),
-        counts=not safe and not ignored and rest == 0,
-        number=number,
-        network=network,
-        country=country,
-        safe=safe,
-        ignored=ignored,
+        packed,
+        packed[: prefix >> 3],
+        prefix,
+        (country or "\0\0").encode(),
+        not (safe or ignored or prefix & 7),
+        number,
+        network,
+        country,
+        safe,
+        ignored,
     )
+
+
+def first(spot: Spot, time_ms: int, service: str, rules: Rules, *, offset: int, now_ms: int) -> bytes | None:
+    """
+    The state of an account after its first login, or None where it takes a full judgement.
+
+    3 us instead of 26: one network exceeds no policy, whatever is allowed.
+    """
+    if not spot.counts or not rules.window_ms or not 0 <= time_ms <= now_ms:
+        return None
+    policy = rules.policy
+    head = HEADER.pack(
+        VERSION,
+        0,
+        1,
+        offset,
+        time_ms,
+        NONE,
+        rules.stamp,
+        policy.time_window,
+        policy.ipv4_prefix,
+        policy.ipv6_prefix,
+    )
+    return head + _new_entry(spot, time_ms, service)
 
 
 def extend(
@@ -71,15 +118,24 @@ def extend(
     """
     The state after one login, or None where it takes a full judgement.
 
-    Full judgement is due when something is open, the rules changed, the login is out of order or ahead of `now`, or its
-    network has another country now, or comes back while a late login could still meet its last run.
+    Full judgement is due when an incident or block is open, the rules changed, the login is a repetition by its offset,
+    out of order or ahead of `now`, its network has another country now, or it could bring the account over its policy.
     """
-    _, flags, number, _, newest, counts_from, judged_by = _HEAD.unpack_from(packed)
-    if flags & BUSY or judged_by != rules.stamp or not spot.counts or not newest <= time_ms <= now_ms:
+    _, flags, number, applied, newest, counts_from, judged_by = _HEAD.unpack_from(packed)
+    if (
+        flags & (BUSY | RUNS) == BUSY
+        or judged_by != rules.stamp
+        or not spot.counts
+        or not newest <= time_ms <= now_ms
+        or offset <= applied
+    ):
         return None
-    at = _find(packed, number, spot)
+    # nearly always the first match is the entry: 0.3 us less than always looking by `_find`
+    at = packed.find(spot.needle, _FIRST_ADDRESS, HEADER.size + number * ENTRY.size) - _ADDRESS_IN_ENTRY
+    if at > 0 and ((at - HEADER.size) % ENTRY.size or packed[at] != spot.prefix):
+        at = _find(packed, number, spot)
     if at < 0:
-        return _with_new_network(packed, number, spot, time_ms, service, rules, offset, counts_from)
+        return _with_new_network(packed, spot, time_ms, service, rules, offset=offset, lateness_ms=lateness_ms)
     country, days, days_before, run_start, run_back, last_ms, logins = _KNOWN.unpack_from(packed, at)
     if country != spot.packed_country or last_ms > time_ms or logins > _MOST_LOGINS:
         return None
@@ -87,39 +143,93 @@ def extend(
     if time_ms >= gone_ms or run_start <= counts_from:
         if (
             time_ms <= counts_from
-            or time_ms - lateness_ms < gone_ms
             or time_ms >= last_ms + KEPT_MS
             or not _are_few(packed, number, country, time_ms, rules)
         ):
             return None
+        if flags & RUNS or time_ms - lateness_ms < gone_ms:  # with RUNS, so that those of the past are let go
+            if run_back == NO_RUN or run_start <= counts_from:
+                return None
+            before = (run_start, last_ms - run_back)
+            kept = _with_run_before(packed, at, before, time_ms - lateness_ms - rules.window_ms)
+            if kept is None:
+                return None
+            packed = kept
         run_start = time_ms
     if time_ms == last_ms:  # of equal times the first one read stays
-        seen = packed[at + ENTRY.size - 17], packed[at + ENTRY.size - 16 : at + ENTRY.size]
+        service_number, address = packed[at + _ADDRESS_IN_ENTRY - 1], packed[at + _ADDRESS_IN_ENTRY : at + ENTRY.size]
     else:
-        seen = SERVICE_NUMBER[service], spot.packed
+        service_number, address = SERVICE_NUMBER[service], spot.packed
         days_on = time_ms // DAY_MS - last_ms // DAY_MS
         if days_on:
             days, days_before = shift_days(days, days_before, days_on)
-    return b"".join(
-        (
-            packed[:_TIMES_AT],
-            _TIMES.pack(offset, time_ms),
-            packed[_AFTER_TIMES : at + _UNCHANGED],
-            _CHANGED.pack(days | 1, days_before, run_start, 0, time_ms, logins + 1, *seen),
-            packed[at + ENTRY.size :],
-        )
+    patched = bytearray(packed)  # 0.35 us with the way back, where joining the five parts of a new state takes 0.53
+    _TIMES.pack_into(patched, _TIMES_AT, offset, time_ms)
+    _CHANGED.pack_into(
+        patched, at + _UNCHANGED, days | 1, days_before, run_start, 0, time_ms, logins + 1, service_number, address
     )
+    return bytes(patched)
+
+
+def _with_run_before(packed: bytes, at: int, before: Run, gone_ms: int) -> bytes | None:
+    """
+    The state with one more further run of the network at `at`: the one before the run that its entry is about to get.
+
+    It is kept as long as a late login can still meet it. None where a network would have too many runs.
+    """
+    index = (at - HEADER.size) // ENTRY.size
+    runs = _still_met(packed, gone_ms)
+    if before[1] > gone_ms:
+        runs.setdefault(index, []).append(before)
+        if len(runs[index]) >= MOST_RUNS:
+            return None
+    return with_further_runs(packed, runs)
+
+
+def _still_met(packed: bytes, gone_ms: int) -> dict[int, list[Run]]:
+    """The further runs of all networks, by the number of their entries, that a late login can still meet."""
+    met = {}
+    for index, runs in further_runs(packed).items():
+        kept = [run for run in runs if run[1] > gone_ms]
+        if kept:
+            met[index] = kept
+    return met
 
 
 def _with_new_network(
-    packed: bytes, number: int, spot: Spot, time_ms: int, service: str, rules: Rules, offset: int, counts_from: int
+    packed: bytes, spot: Spot, time_ms: int, service: str, rules: Rules, *, offset: int, lateness_ms: int
 ) -> bytes | None:
     """The state with one more network, in its place among the others; None where that could be one too many."""
+    _, flags, number, _, _, counts_from, _ = _HEAD.unpack_from(packed)
     if number >= MOST_NETWORKS or time_ms <= counts_from:
         return None
     if not _are_few(packed, number + 1, spot.packed_country, time_ms, rules):
         return None
-    entry = ENTRY.pack(
+    index = _index(packed, number, spot.network)
+    if flags & RUNS:
+        runs = _still_met(packed, time_ms - lateness_ms - rules.window_ms)
+        packed = with_further_runs(packed, {other + (other >= index): kept for other, kept in runs.items()})
+    at = HEADER.size + index * ENTRY.size
+    patched = bytearray().join((packed[:at], _new_entry(spot, time_ms, service), packed[at:]))
+    _NUMBER.pack_into(patched, _NUMBER_AT, number + 1)
+    _TIMES.pack_into(patched, _TIMES_AT, offset, time_ms)
+    return bytes(patched)
+
+
+def _index(packed: bytes, number: int, network: Network) -> int:
+    """Where among the entries a new network has its place."""
+    wanted = network.order
+    end = HEADER.size + number * ENTRY.size
+    for index, (prefix, address) in enumerate(_PLACE.iter_unpack(packed[HEADER.size : end])):
+        shift = 128 - prefix
+        if order(int.from_bytes(address, "big") >> shift << shift, prefix) > wanted:
+            return index
+    return number
+
+
+def _new_entry(spot: Spot, time_ms: int, service: str) -> bytes:
+    """The entry of a network after its first login, which counts."""
+    return ENTRY.pack(
         spot.prefix,
         spot.packed_country,
         time_ms.to_bytes(6, "big"),
@@ -132,17 +242,6 @@ def _with_new_network(
         SERVICE_NUMBER[service],
         spot.packed,
     )
-    at = HEADER.size
-    order = spot.network.order
-    for index in range(number):
-        other = HEADER.size + index * ENTRY.size
-        shift = 128 - packed[other]
-        base = int.from_bytes(packed[other + _ADDRESS_IN_ENTRY : other + ENTRY.size], "big") >> shift << shift
-        if Network(base, packed[other]).order > order:
-            break
-        at = other + ENTRY.size
-    head = _NUMBER.pack(number + 1, offset, time_ms)
-    return b"".join((packed[:_NUMBER_AT], head, packed[_AFTER_TIMES:at], entry, packed[at:]))
 
 
 def _are_few(packed: bytes, number: int, country: bytes, time_ms: int, rules: Rules) -> bool:

@@ -10,13 +10,16 @@ Times are milliseconds since 1970, addresses numbers of 128 bits (`addresses.py`
 form; a reader knows all versions that ever were.
 """
 
-import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
+from streams.core import messages
 from streams.core.addresses import Network, contains
+from streams.core.messages import Messages
 from streams.core.refusal import Refused
 
 VERSION = 1
@@ -39,9 +42,16 @@ ENTRY = struct.Struct("<B2s6sIHqIqIB16s")
 HAS_TAIL = 1
 BUSY = 2
 """
-Every login is judged in full: an episode or an incident's block is open, a network has several runs, or a login dated ahead
-of its `now` is kept, beside which even an in-order login of a present network can raise the count.
+Every login is judged in full: an episode or an incident's block is open, or a login dated ahead of its `now` is kept, beside
+which even an in-order login of a present network can raise the count. Together with `RUNS`: only a network has several runs.
 """
+RUNS = 4
+"""
+The tail has further runs, and nothing else makes the account busy: `hot.py` knows these. `BUSY` is set too, because programs
+from before this flag judge in full what has several runs.
+"""
+NO_RUN = 0xFFFF_FFFF
+"""In the place of "run last before last" of an entry: its network is not present, and was not lately."""
 
 SERVICES = ("imap", "pop3", "smtp", "http", "sieve", "other")
 """Stored by position: only ever append."""
@@ -135,7 +145,7 @@ class AccountState:
 
     `newest_ms`: greatest judged time (at most its `now`) of the listed logins; `cutoff_ms`: logins up to then never
     count (reset, unblock); `stamp`: the rules the account was last judged by; `window` and prefixes: those of the
-    login read last; `quarters`: accepted messages by quarter hour; offsets: last applied record of each input topic.
+    login read last; offsets: last applied record of each input topic (that of submissions is in `messages`).
     """
 
     networks: dict[Network, Kept] = field(default_factory=dict)
@@ -149,9 +159,8 @@ class AccountState:
     block: Block | None = None
     blocked_incident: Incident | None = None
     ignored_logins: int = 0
-    quarters: dict[int, int] = field(default_factory=dict)
+    messages: Messages = field(default_factory=Messages)
     login_offset: int = NONE
-    submission_offset: int = NONE
     command_offset: int = NONE
     command_id: str = ""
 
@@ -172,8 +181,8 @@ def pack(state: AccountState) -> bytes:
     kept = [state.networks[network] for network in sorted(state.networks, key=_order)]
     tail = _tail(state, kept)
     ahead = any(item.last_ms > state.newest_ms for item in kept)
-    busy = state.episode is not None or state.blocked_incident is not None or "r" in tail or ahead
-    flags = (HAS_TAIL if tail else 0) | (BUSY if busy else 0)
+    busy = state.episode is not None or state.blocked_incident is not None or ahead
+    flags = (HAS_TAIL if tail else 0) | (BUSY if busy else BUSY | RUNS if "r" in tail else 0)
     header = HEADER.pack(
         VERSION,
         flags,
@@ -186,19 +195,68 @@ def pack(state: AccountState) -> bytes:
         state.ipv4_prefix,
         state.ipv6_prefix,
     )
-    tail_bytes = json.dumps(tail, separators=(",", ":")).encode() if tail else b""
-    return b"".join((header, *map(_pack_entry, kept), tail_bytes))
+    return b"".join((header, *map(_pack_entry, kept), orjson.dumps(tail) if tail else b""))
 
 
 def unpack(packed: bytes) -> AccountState:
     """The state of a packed form. Raises Refused for bytes that are no state, or of a version yet unknown."""
+    try:
+        _check_version(packed)
+        return _unpack(packed)
+    except _UNREADABLE as error:
+        raise _bad_state(error) from error
+
+
+def take_apart(packed: bytes) -> tuple[bytes, dict[str, Any]]:
+    """
+    Header with entries, and the tail: enough to count a message, without unpacking the networks.
+
+    Raises Refused as `unpack` does.
+    """
+    try:
+        _check_version(packed)
+        end = HEADER.size + HEADER.unpack_from(packed)[2] * ENTRY.size
+        return packed[:end], orjson.loads(packed[end:]) if packed[1] & HAS_TAIL else {}
+    except _UNREADABLE as error:
+        raise _bad_state(error) from error
+
+
+def put_together(body: bytes, tail: dict[str, Any]) -> bytes:
+    """The packed form again, with a tail of which only the keys of `messages.py` changed."""
+    flags = body[1] | HAS_TAIL if tail else body[1] & ~HAS_TAIL
+    return b"".join((body[:1], flags.to_bytes(), body[2:], orjson.dumps(tail) if tail else b""))
+
+
+def further_runs(packed: bytes) -> dict[int, list[Run]]:
+    """The runs before the last one of each network, by the number of its entry; of a state with the flag `RUNS` or none."""
+    if not packed[1] & RUNS:
+        return {}
+    _, tail = take_apart(packed)
+    return {int(index): [(start, last) for start, last in runs] for index, runs in tail["r"].items()}
+
+
+def with_further_runs(packed: bytes, runs: Mapping[int, list[Run]]) -> bytes:
+    """The same state, of which `further_runs` could be asked, with these instead."""
+    body, tail = take_apart(packed)
+    tail.pop("r", None)
+    flags = body[1] & ~(BUSY | RUNS)
+    if runs:
+        tail = {"r": {str(index): runs[index] for index in sorted(runs)}, **tail}
+        flags |= BUSY | RUNS
+    return put_together(b"".join((body[:1], flags.to_bytes(), body[2:])), tail)
+
+
+_UNREADABLE = (struct.error, ValueError, KeyError, IndexError, TypeError, AttributeError)
+
+
+def _check_version(packed: bytes) -> None:
     if not packed or packed[0] != VERSION:
         version = packed[0] if packed else "none"
         raise Refused("bad-state", f"state of version {version}: this program reads {VERSION}; run a newer one")
-    try:
-        return _unpack(packed)
-    except (struct.error, ValueError, KeyError, IndexError, TypeError) as error:
-        raise Refused("bad-state", f"the state of an account cannot be read: {error}") from error
+
+
+def _bad_state(error: Exception) -> Refused:
+    return Refused("bad-state", f"the state of an account cannot be read: {error}")
 
 
 def login_offset(packed: bytes) -> int:
@@ -208,11 +266,11 @@ def login_offset(packed: bytes) -> int:
 
 def applied_offsets(packed: bytes) -> dict[str, int]:
     """The last applied offset of each input topic, by `logins`, `submissions`, `account-commands`; -1 = none."""
-    state = unpack(packed)
+    _, tail = take_apart(packed)
     return {
-        "logins": state.login_offset,
-        "submissions": state.submission_offset,
-        "account-commands": state.command_offset,
+        "logins": login_offset(packed),
+        "submissions": tail.get("s", NONE),
+        "account-commands": tail.get("c", (NONE, ""))[0],
     }
 
 
@@ -241,7 +299,7 @@ def _pack_entry(kept: Kept) -> bytes:
         kept.days,
         kept.days_before,
         start,
-        kept.last_ms - last if kept.runs else 0xFFFF_FFFF,
+        kept.last_ms - last if kept.runs else NO_RUN,
         kept.last_ms,
         min(kept.logins, MOST_LOGINS),
         SERVICE_NUMBER[kept.service],
@@ -264,10 +322,7 @@ def _tail(state: AccountState, kept: list[Kept]) -> dict[str, Any]:
         tail["i"] = _incident_to_json(state.blocked_incident)
     if state.ignored_logins:
         tail["g"] = state.ignored_logins
-    if state.quarters:
-        tail["m"] = sorted(state.quarters.items())
-    if state.submission_offset != NONE:
-        tail["s"] = state.submission_offset
+    messages.to_tail(state.messages, tail)
     if state.command_offset != NONE:
         tail["c"] = [state.command_offset, state.command_id]
     return tail
@@ -277,7 +332,7 @@ def _unpack(packed: bytes) -> AccountState:
     _, flags, number, offset, newest, counts_from, stamp, window, ipv4, ipv6 = HEADER.unpack_from(packed)
     end = HEADER.size + number * ENTRY.size
     kept = [_unpack_entry(entry) for entry in ENTRY.iter_unpack(packed[HEADER.size : end])]
-    tail = json.loads(packed[end:]) if flags & HAS_TAIL else {}
+    tail = orjson.loads(packed[end:]) if flags & HAS_TAIL else {}
     for index, runs in tail.get("r", {}).items():
         item = kept[int(index)]
         item.runs = [(start, last) for start, last in runs] + item.runs
@@ -294,9 +349,8 @@ def _unpack(packed: bytes) -> AccountState:
         block=_block_from_json(tail.get("b")),
         blocked_incident=_incident_from_json(tail.get("i")),
         ignored_logins=tail.get("g", 0),
-        quarters=dict(tail.get("m", ())),
+        messages=messages.from_tail(tail),
         login_offset=offset,
-        submission_offset=tail.get("s", NONE),
         command_offset=command_offset,
         command_id=command_id,
     )
@@ -306,7 +360,7 @@ def _unpack_entry(entry: tuple[Any, ...]) -> Kept:
     prefix, country, first, days, days_before, start, run_back, last_ms, logins, service, address = entry
     number = int.from_bytes(address, "big")
     shift = 128 - prefix
-    runs = [] if run_back == 0xFFFF_FFFF else [(start, last_ms - run_back)]
+    runs = [] if run_back == NO_RUN else [(start, last_ms - run_back)]
     return Kept(
         network=Network(number >> shift << shift, prefix),
         first_ms=int.from_bytes(first, "big"),

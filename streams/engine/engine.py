@@ -10,12 +10,13 @@ from typing import Any, Protocol
 
 from streams.core import commands, detect, hot
 from streams.core.accounts import canonical_account
-from streams.core.addresses import Network, cut, format_address, parse_address
+from streams.core.addresses import Network, cut, parse_address
 from streams.core.book import RuleBook, Rules
 from streams.core.episodes import Outputs, World
 from streams.core.hot import Spot
+from streams.core.messages import from_tail, to_tail
 from streams.core.refusal import Refused
-from streams.core.state import AccountState, login_offset, pack, unpack
+from streams.core.state import AccountState, login_offset, pack, put_together, take_apart, unpack
 from streams.core.values import Login, judged_time
 from streams.engine.batch import Arrival, Batch, Decision, Forward, Headers, Output
 from streams.engine.tables import Tables
@@ -27,6 +28,7 @@ from streams.topology import BY_NAME, COMMANDS, DEAD_LETTERS, LOGINS, SUBMISSION
 
 MOST_SPOTS = 300_000
 """Addresses remembered, over all rules; then the caches start anew."""
+EMPTY = pack(AccountState())
 FORWARDED = "loginwatch-forwarded"
 """Header of a record that was passed on under its right key: it is not passed on twice."""
 
@@ -34,8 +36,8 @@ FORWARDED = "loginwatch-forwarded"
 class Places(World, Protocol):
     """A geo database as the engine asks it."""
 
-    def country(self, address: str) -> str | None:
-        """The country code of an address."""
+    def country_of(self, number: int) -> str | None:
+        """The country code of an address given as a number of 128 bits."""
         ...
 
 
@@ -110,7 +112,7 @@ class Engine:
                 raise Refused("bad-timestamp", f"the record's timestamp is {now_ms}: set LogAppendTime on {topic}")
             if topic == LOGINS.name:
                 fields = self._codec.login(raw)
-                if not self._is_usual(fields, partition, offset, now_ms, key):
+                if not self.usual(fields, partition, offset, now_ms, key):
                     self._login(Arrival(topic, partition, offset, now_ms, key, raw, headers), fields)
             elif topic == SUBMISSIONS.name:
                 self._submission(Arrival(topic, partition, offset, now_ms, key, raw, headers))
@@ -145,16 +147,18 @@ class Engine:
         self._count("dead_letters", refusal.reason)
         self._batch.outputs.append(Output(DEAD_LETTERS.name, key, self._encode(DEAD_LETTERS.record, record), now_ms))
 
-    def _is_usual(self, fields: LoginFields, partition: int, offset: int, now_ms: int, key: bytes | None) -> bool:
+    def usual(self, fields: LoginFields, partition: int, offset: int, now_ms: int, key: bytes | None) -> bool:
         """
-        The hot path: a login of a known account, under its key, that takes no judgement, is done here. False = it is not.
+        The hot path: a login of a known account, under its key, that takes no judgement, is done here.
 
-        Nothing is changed before the answer is yes, so reading it again does no harm. Everything that the full way asks
-        is asked here too: a known name is canonical, and a known account lies in its partition.
+        False = it is not: nothing was changed, and `process` shall have it. So a replay, which has the fields at hand,
+        asks here first. Everything that the full way asks is asked here too: a known name is canonical, and a known
+        account lies in its partition. Raises Refused for a bad address, as nothing was changed either.
         """
         time_ms, account, ip, success, service, _ = fields
-        packed = self.accounts[partition].get(account) if partition in self.accounts else None
-        if packed is None or not success or offset <= login_offset(packed):
+        accounts = self.accounts.get(partition)
+        packed = None if accounts is None else accounts.get(account)
+        if accounts is None or packed is None or not success:
             return False
         if self._route is not None and key != account.encode():
             return False
@@ -165,7 +169,7 @@ class Engine:
         )
         if patched is None:
             return False
-        self.accounts[partition][account] = self._batch.touched[account] = patched
+        accounts[account] = self._batch.touched[account] = patched
         self._usual += 1
         return True
 
@@ -190,6 +194,12 @@ class Engine:
             self._count("logins", "replayed")
             self._batch.touched[account] = packed
             return
+        if packed is None:
+            first = hot.first(spot, time_ms, service, rules, offset=arrival.offset, now_ms=now_ms)
+            if first is not None:
+                accounts[account] = self._batch.touched[account] = first
+                self._usual += 1
+                return
         login = Login(
             account, time_ms, spot.number, spot.network, spot.country, service, login_id, spot.safe, spot.ignored
         )
@@ -212,24 +222,29 @@ class Engine:
 
     def _submission(self, arrival: Arrival) -> None:
         record = self._codec.decode(SUBMISSIONS.record, arrival.raw)
-        account, state = self._owned(arrival, record["account"])
-        if state is None or not record["accepted"]:
+        found = self._owned(arrival, record["account"])
+        if found is None or not record["accepted"]:
             return
-        if arrival.offset <= state.submission_offset:
-            self._batch.touched[account] = self.accounts[arrival.partition][account]
+        account, packed = found
+        body, tail = take_apart(packed)
+        sent = from_tail(tail)
+        if arrival.offset <= sent.offset:
+            self._batch.touched[account] = packed
             return
-        commands.count_message(state, record["time"], arrival.now_ms)
-        state.submission_offset = arrival.offset
-        self._count("messages")
-        self._store(arrival.partition, account, state)
+        self._count("messages" if sent.count(record, account, arrival.now_ms) else "messages_repeated")
+        sent.offset = arrival.offset
+        to_tail(sent, tail)
+        self.accounts[arrival.partition][account] = self._batch.touched[account] = put_together(body, tail)
 
     def _command(self, arrival: Arrival) -> None:
         record = self._codec.decode(COMMANDS.record, arrival.raw)
-        account, state = self._owned(arrival, record["account"])
-        if state is None:
+        found = self._owned(arrival, record["account"])
+        if found is None:
             return
+        account, packed = found
+        state = unpack(packed)
         if arrival.offset <= state.command_offset:
-            self._batch.touched[account] = self.accounts[arrival.partition][account]
+            self._batch.touched[account] = packed
             return
         rules = self.book.rules(account, arrival.now_ms)
         outputs = commands.apply_command(state, record, rules, account, now_ms=arrival.now_ms, world=self._places)
@@ -239,13 +254,15 @@ class Engine:
             self._store(arrival.partition, account, state)
         self._write(outputs, account, arrival.now_ms, rules)
 
-    def _owned(self, arrival: Arrival, name: str) -> tuple[str, AccountState | None]:
-        """The canonical account and its state (a new one if there is none); None where the record was passed on."""
-        account = canonical_account(name, self._default_domain)
-        packed = self.accounts.setdefault(arrival.partition, {}).get(account)
+    def _owned(self, arrival: Arrival, name: str) -> tuple[str, bytes] | None:
+        """The canonical account and its packed state (an empty one if there is none); None where the record was passed on."""
+        accounts = self.accounts.setdefault(arrival.partition, {})
+        packed = accounts.get(name)
+        account = name if packed is not None else canonical_account(name, self._default_domain)
+        packed = accounts.get(account)
         if self._route is not None and not self._is_ours(arrival, account, packed):
-            return account, None
-        return account, AccountState() if packed is None else unpack(packed)
+            return None
+        return account, EMPTY if packed is None else packed
 
     def _is_ours(self, arrival: Arrival, account: str, packed: bytes | None) -> bool:
         """
@@ -276,8 +293,8 @@ class Engine:
     def _make_spot(self, rules: Rules, ip: str) -> Spot:
         number = parse_address(ip)
         network = cut(number, rules.policy.ipv4_prefix, rules.policy.ipv6_prefix)
-        country = self._places.country(format_address(number) if ":" in ip else ip)
-        safe = rules.safe_cover(Network(number, 128)) is not None
+        country = self._places.country_of(number)
+        safe = bool(rules.safe) and rules.safe_cover(Network(number, 128)) is not None
         spot = hot.make_spot(number, network, country, safe=safe, ignored=country in rules.ignored)
         self._spots += 1
         if self._spots > MOST_SPOTS:

@@ -6,7 +6,6 @@ to the greater of the value's `time` and the greatest timestamp so far. Lines co
 gets each value as the JSON form of its record, so decoding, refusals and dead letters are those of the worker too.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,13 +17,13 @@ from streams.engine.engine import Engine, Places
 from streams.records.codec import Codec
 from streams.records.json_form import to_json
 from streams.records.letters import UNKNOWN
+from streams.records.login import from_value
 from streams.records.times import FIRST_MS, LAST_MS, check_range, parse_rfc3339
 from streams.settings import Settings
 from streams.topology import BY_NAME, LOGINS, TABLES, WORKER_INPUTS
 
 MINUTE_MS = 60_000
-_PLAIN = re.compile(rb'\{(?:"topic":"logins",)?"timestamp":(\d{1,14}),"value":(\{[^{}]*\})\}\s*')
-"""A login as `export` and the simulator write it: its value is cut out as it stands, which spares parsing it twice."""
+_LOGINS = LOGINS.name
 _TABLES = {topic.name for topic in TABLES}
 _INPUTS = {topic.name for topic in WORKER_INPUTS}
 
@@ -41,6 +40,7 @@ class Replay:
             encode=_encode,
             largest=settings.max_record_bytes,
         )
+        self._largest = settings.max_record_bytes
         self.newest_ms = 0
         self.lines = 0
         self.skipped = 0
@@ -48,30 +48,40 @@ class Replay:
     def read(self, line: bytes) -> list[bytes]:
         """Read one line; the lines that the worker would write because of it."""
         self.lines += 1
-        plain = _PLAIN.fullmatch(line)
-        if plain is not None:
-            timestamp = int(plain[1])
-            self.newest_ms = max(self.newest_ms, timestamp)
-            self.engine.process(LOGINS.name, 0, self.lines, timestamp, None, plain[2])
-            return self._take()
         try:
             topic, timestamp, key, value = self._parse(line)
         except Refused as refusal:
             self._refuse(refusal, "", None, line)
             return self._take()
+        if topic == _LOGINS and self._is_usual(line, value, timestamp, key):
+            return []
+        raw = None if value is None else orjson.dumps(value)
         if topic in _INPUTS:
-            self.engine.process(topic, 0, self.lines, timestamp, key, value)
+            self.engine.process(topic, 0, self.lines, timestamp, key, raw)
         elif topic in _TABLES:
             try:
-                self.engine.apply_table(topic, key, value)
+                self.engine.apply_table(topic, key, raw)
             except Refused as refusal:
-                self._refuse(refusal, topic, key, value)
+                self._refuse(refusal, topic, key, raw)
         else:
             self.skipped += 1
             return []
         return self._take()
 
-    def _parse(self, line: bytes) -> tuple[str, int, bytes | None, bytes | None]:
+    def _is_usual(self, line: bytes, value: Any, timestamp: int, key: bytes | None) -> bool:
+        """
+        Judge a login whose fields can be taken as they were parsed; False = the engine reads its bytes.
+
+        Nearly all can: 1.4 us less than writing the value out and parsing it again. A line shorter than a fifth of the
+        largest record has no value that is too large (1e15 becomes 1000000000000000.0).
+        """
+        fields = from_value(value) if 5 * len(line) <= self._largest else None
+        try:
+            return fields is not None and self.engine.usual(fields, 0, self.lines, timestamp, key)
+        except Refused:
+            return False
+
+    def _parse(self, line: bytes) -> tuple[str, int, bytes | None, Any]:
         try:
             parsed = orjson.loads(line)
         except orjson.JSONDecodeError as error:
@@ -86,8 +96,9 @@ class Replay:
             timestamp = max(self.newest_ms, _time_of(value))
         elif type(timestamp) is not int or not FIRST_MS <= timestamp <= LAST_MS:
             raise Refused("not-a-line", f"line {self.lines}: timestamp must be milliseconds since 1970, until 9999")
-        self.newest_ms = max(self.newest_ms, timestamp)
-        return topic, timestamp, None if key is None else key.encode(), None if value is None else orjson.dumps(value)
+        if timestamp > self.newest_ms:
+            self.newest_ms = timestamp
+        return topic, timestamp, None if key is None else key.encode(), value
 
     def _refuse(self, refusal: Refused, topic: str, key: bytes | None, raw: bytes | None) -> None:
         self.engine.refuse(refusal, topic, UNKNOWN, UNKNOWN, self.newest_ms, key, raw)

@@ -10,6 +10,9 @@ from streams.cli.store import Store
 from streams.topology import COMMANDS
 from tests.cli.conftest import Loginwatch
 from tests.cli.small_worker import SmallWorker
+from tests.connectors.policy_clients import open_service, postfix_settings
+from tests.connectors.postfix_samples import end_of_data
+from tests.eventually import eventually
 
 
 def login(store: Store, account: str, ip: str, time_ms: int) -> None:
@@ -49,6 +52,56 @@ def test_an_account_is_shown_with_status_networks_and_policy(
     assert "198.51.100.9/32" in answer.out
     assert ["time_window", "60", "everyone"] in [line.split() for line in answer.out.splitlines()]
     assert [network["counted"] for network in view["networks"]] == [False, True]
+
+
+def test_an_account_is_shown_with_the_senders_it_used(
+    on_kafka: Loginwatch, store: Store, embedded: EmbeddedBroker
+) -> None:
+    """How many messages, and as whom; beyond those that are told apart only the number."""
+    now = now_ms()
+    for number in range(18):
+        message = {
+            "time": now,
+            "account": "user@example.org",
+            "sender": f"news-{number % 17}@example.com" if number else "user@example.org",
+            "recipients": 1,
+            "accepted": True,
+            **dict.fromkeys(("id", "ip", "queue_id", "size")),
+        }
+        store.write("submissions", "user@example.org", message)
+
+    with SmallWorker(embedded.settings):
+        show = ("account", "show", "user@example.org", "--wait", "20")
+        eventually(lambda: on_kafka(*show, "--json").json["messages_24h"] == 18)
+        view = on_kafka(*show, "--json").json
+        shown = on_kafka(*show).out
+
+    assert "18, 17 of them with foreign senders" in shown
+    rows = [line.split() for line in shown.splitlines()]
+    assert ["others", "1"] in rows
+    assert len([row for row in rows if row and row[0].startswith("news-")]) == 16 == len(view["foreign_senders"])
+
+
+def test_a_message_that_passed_the_postfix_door_as_somebody_else_is_shown(
+    on_kafka: Loginwatch, embedded: EmbeddedBroker
+) -> None:
+    """From Postfix's question at the end of the data to what the help desk sees; the same message once."""
+    with open_service(postfix_settings(embedded.settings)) as service:
+        for number, sender in ((1, "Boss@Example.com"), (2, "Alice+shop@example.org")):
+            assert service.client().ask(end_of_data(number, sender=sender)) == "DUNNO"
+        service.delivered(2)
+    with open_service(postfix_settings(embedded.settings)) as restarted:
+        restarted.client().ask(end_of_data(1, sender="Boss@Example.com"))
+        restarted.delivered(1)
+
+    with SmallWorker(embedded.settings):
+        show = ("account", "show", "alice@example.org", "--wait", "20")
+        eventually(lambda: on_kafka(*show, "--json").json["messages_24h"] == 2)
+        shown = on_kafka(*show).out
+
+    assert "2, 1 of them with foreign senders" in shown
+    rows = [" ".join(line.split()) for line in shown.splitlines()]
+    assert [row for row in rows if row.startswith("boss@example.com an address of another domain 1 ")] != []
 
 
 def test_an_answer_to_somebody_else_is_not_ours(embedded: EmbeddedBroker) -> None:

@@ -13,6 +13,7 @@ from tests.cli.conftest import Loginwatch
 from tests.kafka_broker import KafkaBroker, Port
 
 NOBODY = {"bootstrap_servers": "127.0.0.1:1", "smtp_port": "1", "smtp_tls": "none"}
+"""Neither Kafka nor a mail server: only for what is said of Kafka, for which `check` waits its 5 s."""
 
 
 @pytest.fixture
@@ -49,9 +50,9 @@ def test_every_question_is_asked_though_all_fail(loginwatch: Loginwatch) -> None
     assert "topics" not in found
 
 
-def test_only_what_a_process_needs_is_checked(loginwatch: Loginwatch) -> None:
+def test_only_what_a_process_needs_is_checked(on_kafka: Loginwatch) -> None:
     """A machine with only the gateway has no mail server to reach."""
-    found = findings(loginwatch("check", "gateway", "--json", env=NOBODY | {"gateway_api_key": "a-long-secret"}).json)
+    found = findings(on_kafka("check", "gateway", "--json", env={"gateway_api_key": "a-long-secret"}).json)
 
     assert found["gateway"][0] == "ok"
     assert "a-long-secret" not in found["gateway"][1]
@@ -72,22 +73,22 @@ def test_only_what_a_process_needs_is_checked(loginwatch: Loginwatch) -> None:
     ],
 )
 def test_a_policy_service_that_cannot_work_or_is_open_to_others_is_shown(
-    loginwatch: Loginwatch, env: dict[str, str], state: str
+    on_kafka: Loginwatch, env: dict[str, str], state: str
 ) -> None:
     """It knows no secret, so an address that others may reach is worth a remark."""
-    found = findings(loginwatch("check", "postfix", "--json", env=NOBODY | env).json)
+    found = findings(on_kafka("check", "postfix", "--json", env=env).json)
 
     assert found["postfix"][0] == state, found["postfix"]
 
 
-def test_a_log_reader_that_cannot_read_or_keep_its_place_is_shown(loginwatch: Loginwatch, tmp_path: Path) -> None:
+def test_a_log_reader_that_cannot_read_or_keep_its_place_is_shown(on_kafka: Loginwatch, tmp_path: Path) -> None:
     """Logs, their zone, and the directory of the position file."""
     log = tmp_path / "mail.log"
     log.touch()
     good = {"log_files": f"{log},-", "log_position_file": str(tmp_path / "logs.json")}
 
     states = [
-        findings(loginwatch("check", "logs", "--json", env=NOBODY | good | change).json)["logs"][0]
+        findings(on_kafka("check", "logs", "--json", env=good | change).json)["logs"][0]
         for change in (
             {},
             {"log_files": ""},
@@ -100,30 +101,28 @@ def test_a_log_reader_that_cannot_read_or_keep_its_place_is_shown(loginwatch: Lo
     assert states == ["ok", "remark", "wrong", "wrong", "wrong"]
 
 
-def test_a_mail_server_that_answers_is_fine(loginwatch: Loginwatch, mail_server: int) -> None:
+def test_a_mail_server_that_answers_is_fine(on_kafka: Loginwatch, mail_server: int) -> None:
     """A session is opened, no mail is sent."""
-    env = NOBODY | {"smtp_port": str(mail_server), "mail_from": "loginwatch@example.org"}
+    env = {"smtp_port": str(mail_server), "smtp_tls": "none", "mail_from": "loginwatch@example.org"}
 
-    found = findings(loginwatch("check", "mailer", "--json", env=env).json)
+    found = findings(on_kafka("check", "mailer", "--json", env=env).json)
 
     assert found["mail"] == ("ok", f"127.0.0.1 port {mail_server} takes mails (smtp_tls none)")
 
 
-def test_a_registry_that_is_away_is_named(loginwatch: Loginwatch) -> None:
+def test_a_registry_that_is_away_is_named(on_kafka: Loginwatch) -> None:
     """With its address and what to check."""
-    env = NOBODY | {"schema_registry_url": "http://127.0.0.1:1"}
+    env = {"schema_registry_url": "http://127.0.0.1:1"}
 
-    found = findings(loginwatch("check", "worker", "--json", env=env).json)
+    found = findings(on_kafka("check", "worker", "--json", env=env).json)
 
     assert found["registry"][0] == "wrong"
     assert "http://127.0.0.1:1" in found["registry"][1]
 
 
-def test_a_geo_database_that_cannot_be_read_is_named(loginwatch: Loginwatch, tmp_path) -> None:
+def test_a_geo_database_that_cannot_be_read_is_named(on_kafka: Loginwatch, tmp_path) -> None:
     """With the file."""
-    found = findings(
-        loginwatch("check", "worker", "--json", env=NOBODY | {"geo_databases": str(tmp_path / "no.mmdb")}).json
-    )
+    found = findings(on_kafka("check", "worker", "--json", env={"geo_databases": str(tmp_path / "no.mmdb")}).json)
 
     assert found["geo"][0] == "wrong"
     assert "no.mmdb" in found["geo"][1]

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -22,11 +22,16 @@ START = 1_700_000_000_000
 MINUTE = 60_000
 
 
-def revisions(account: str, networks: int, start_ms: int = START) -> Iterator[tuple[bytes, int]]:
-    """The incident revisions of one account that logs in from so many networks, as the engine writes them."""
+def revisions(
+    account: str, networks: int, start_ms: int = START, sent: Sequence[str] = ()
+) -> Iterator[tuple[bytes, int]]:
+    """The incident revisions of one account that sent so, then logs in from so many networks, as the engine writes them."""
     engine = Engine(codec=Codec(), places=NoPlaces(), lateness_ms=0)
     policy = {"scope": "everyone", "time_window": 60, "allowed_ips": 1, "block_time": 30, "actor": "x", "time": 1}
     engine.apply_table("policies", b"everyone", orjson.dumps(policy))
+    for number, sender in enumerate(sent):
+        message = {"time": start_ms, "account": account, "sender": sender, "recipients": 1, "accepted": True}
+        engine.process("submissions", 0, number, start_ms, account.encode(), orjson.dumps(message))
     for number in range(networks):
         time = start_ms + number * MINUTE
         value = {"time": time, "account": account, "ip": f"192.0.2.{number}", "success": True, "service": "imap"}
@@ -78,6 +83,25 @@ def test_an_incident_is_shown_with_its_evidence(on_kafka: Loginwatch) -> None:
     for text in ("ips: 2 > 1 in 60 minutes", "192.0.2.0/32", "192.0.2.3/32", "everyone", "2023-11-14T22:44:20Z"):
         assert text in shown.out
     assert on_kafka("incidents", "show", incident["id"].upper(), "--json").json == incident
+
+
+@pytest.mark.usefixtures("two_accounts")
+def test_the_senders_that_a_thief_used_are_shown(on_kafka: Loginwatch, store: Store) -> None:
+    """What is not printable is an escape: a sender is chosen by whoever sends."""
+    sent = [("boss@example.com", 3), ("\u202emoc.elpmaxe@ssob", 2)]
+    for value, _ in revisions("eve@example.org", 2, sent=[sender for sender, number in sent for _ in range(number)]):
+        store.write_raw(INCIDENTS.name, "eve@example.org", value)
+    [incident] = on_kafka("incidents", "list", "--account", "eve@example.org", "--json").json
+    [other] = on_kafka("incidents", "list", "--account", "ben@example.org", "--json").json
+
+    shown = on_kafka("incidents", "show", incident["id"]).out
+    without = on_kafka("incidents", "show", other["id"]).out
+
+    assert "5, 5 of them with foreign senders" in shown
+    rows = [" ".join(line.split()) for line in shown.splitlines()]
+    assert "boss@example.com an address of another domain 3 2023-11-14T22:13:20Z 2023-11-14T22:13:20Z" in rows
+    assert any(row.startswith("\\u202emoc.elpmaxe@ssob no address 2") for row in rows)
+    assert "Foreign sender" not in without
 
 
 def test_an_unknown_incident_is_not_found(on_kafka: Loginwatch) -> None:

@@ -1,56 +1,67 @@
-"""A real Dovecot 2.3 from Debian's packages, with a configuration of its own in a temporary folder, on a free port."""
+"""
+Real Dovecots with a configuration of their own in a temporary folder, on free ports.
 
-import imaplib
+2.3 is the one of this machine, from Debian's packages; 2.4 one in a Debian tree of its own, which `tests/dovecot24` builds
+and the variable DOVECOT24_ROOT names. What docs/mail-servers.md tells an administrator to write is taken from there.
+"""
+
 import os
 import shutil
 import socket
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
+from tests.connectors import mail_clients
 from tests.connectors.doors import wait_for
+from tests.connectors.mail_clients import PASSWORD
+from tests.kafka_broker import Port
 
-PASSWORD = "right-password"
-USERS = ("alice@example.org", "bob@example.org", "carol@example.org")
+USERS = tuple(f"{name}@example.org" for name in ("alice", "bob", "carol", "dave", "erin", "frank", "grace"))
 LONGEST_SOCKET_PATH = 100
 NOBODY = 65534
 
 PAGE = Path(__file__).parents[2] / "docs" / "mail-servers.md"
 GATEWAY_URL = "http://127.0.0.1:9102/"
+LOGIN_PROGRAMS = ("imap-login", "pop3-login", "submission-login", "managesieve-login")
 
-CONFIGURATION = """
-base_dir = {folder}/run
-state_dir = {folder}/state
-instance_name = loginwatch-test-{port}
-log_path = {folder}/dovecot.log
-auth_verbose = yes
-protocols = imap
-listen = 127.0.0.1
-ssl = no
-disable_plaintext_auth = no
-mail_location = maildir:{folder}/mail/%u
-mail_privileged_group =
-first_valid_uid = 1
-default_internal_user = {internal}
-default_login_user = {login}
-default_internal_group = {group}
-passdb {{
-  driver = passwd-file
-  args = scheme=PLAIN username_format=%u {folder}/users
-}}
-userdb {{
-  driver = static
-  args = uid={uid} gid={gid} home={folder}/mail/%u
-}}
+SERVICES = """
 service imap-login {{
   inet_listener imap {{
-    port = {port}
+    port = {imap}
   }}
   inet_listener imaps {{
     port = 0
+  }}
+}}
+service pop3-login {{
+  inet_listener pop3 {{
+    port = {pop3}
+  }}
+  inet_listener pop3s {{
+    port = 0
+  }}
+}}
+service submission-login {{
+  inet_listener submission {{
+    port = {submission}
+  }}
+}}
+service managesieve-login {{
+  inet_listener sieve {{
+    port = {sieve}
+  }}
+}}
+service auth {{
+  unix_listener {folder}/sasl {{
+    mode = 0666
   }}
 }}
 service anvil {{
@@ -59,20 +70,117 @@ service anvil {{
     mode = 0
   }}
 }}
-auth_failure_delay = 0
 """
-PATIENCE = "auth_policy_server_timeout_msecs = 2000\n"
-"""After the documented settings: a busy test machine is slower than a mail server may be."""
-
-DOVEADM = """
-doveadm_api_key = {key}
-service doveadm {{
-  inet_listener http {{
-    address = 127.0.0.1
-    port = {port}
+COMMON = """
+base_dir = {folder}/run
+state_dir = {folder}/state
+instance_name = loginwatch-test-{imap}
+log_path = {folder}/dovecot.log
+auth_verbose = yes
+protocols = imap pop3 submission sieve
+listen = 127.0.0.1
+ssl = no
+mail_privileged_group =
+first_valid_uid = 1
+default_internal_user = dovecot
+default_login_user = dovenull
+default_internal_group = dovecot
+auth_failure_delay = 0
+submission_relay_host = 127.0.0.1
+submission_relay_port = {relay}
+submission_relay_trusted = yes
+"""
+OLD = (
+    COMMON
+    + """
+disable_plaintext_auth = no
+mail_location = maildir:{folder}/mail/%u
+passdb {{
+  driver = passwd-file
+  args = scheme=PLAIN username_format=%u {folder}/users
+}}
+userdb {{
+  driver = static
+  args = uid={nobody} gid={nobody} home={folder}/mail/%u
+}}
+# the submission service knows what its relay can without asking it
+submission_backend_capabilities = 8bitmime
+"""
+    + SERVICES
+)
+NEW = (
+    "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
+    + COMMON
+    + """
+auth_allow_cleartext = yes
+mail_driver = maildir
+mail_path = {folder}/mail/%{{user}}
+passdb passwd-file {{
+  passwd_file_path = {folder}/users
+  default_password_scheme = PLAIN
+}}
+userdb static {{
+  fields {{
+    uid = {nobody}
+    gid = {nobody}
+    home = {folder}/mail/%{{user}}
   }}
 }}
+submission_backend_capabilities {{
+  8bitmime = yes
+}}
 """
+    + SERVICES
+)
+
+
+@dataclass(frozen=True)
+class Release:
+    """A Dovecot of one release, which sees the files below `root` only. `patience` is written after the documented settings."""
+
+    name: str
+    configuration: str
+    patience: str
+    """A busy test machine is slower than a mail server may be."""
+    root: Path | None
+
+    def missing(self) -> str | None:
+        """What is missing to run it here; None if nothing."""
+        if self.root is None:
+            return f"{self.name} needs DOVECOT24_ROOT, the folder that tests/dovecot24 has built"
+        programs = [name for name in LOGIN_PROGRAMS if not (self.root / "usr/lib/dovecot" / name).exists()]
+        if programs or not (self.root / "usr/sbin/dovecot").exists():
+            return (
+                f"{self.name} is not installed (no {', '.join(programs) or 'dovecot'}): apt-get install dovecot-imapd"
+                " dovecot-pop3d dovecot-submissiond dovecot-managesieved"
+            )
+        return "Dovecot needs root to start" if os.geteuid() != 0 else None
+
+    def require(self) -> None:
+        """Skip where it cannot run; fail instead where CI says that it must, which is true of 2.3 only."""
+        reason = self.missing()
+        if reason and self.root == Path("/") and os.environ.get("CI", "").lower() in ("1", "true"):
+            pytest.fail(reason)
+        if reason:
+            pytest.skip(reason)
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """A folder of its own, with a name that is short enough for sockets in it, unlike tmp_path."""
+        self.require()
+        place = None if self.root in (None, Path("/")) else self.root / "tmp"
+        with tempfile.TemporaryDirectory(prefix="dovecot-", dir=place) as name:
+            yield Path(name)
+
+
+DOVECOT_23 = Release("Dovecot 2.3", OLD, "auth_policy_server_timeout_msecs = 2000\n", Path("/"))
+DOVECOT_24 = Release(
+    "Dovecot 2.4",
+    NEW,
+    "auth_policy {\n  http_client_request_absolute_timeout = 2000ms\n}\n",
+    Path(os.environ["DOVECOT24_ROOT"]).resolve() if os.environ.get("DOVECOT24_ROOT") else None,
+)
+RELEASES = (DOVECOT_23, DOVECOT_24)
 
 
 def snippet(title: str) -> str:
@@ -84,60 +192,68 @@ def snippet(title: str) -> str:
     raise AssertionError(f"docs/mail-servers.md has no snippet for {title}")
 
 
-def missing() -> str | None:
-    """What is missing to run Dovecot here; None if nothing."""
-    if shutil.which("dovecot") is None:
-        return "Dovecot is not installed: apt-get install dovecot-core dovecot-imapd"
-    if os.geteuid() != 0:
-        return "Dovecot needs root to start"
-    return None
-
-
-def require_dovecot() -> None:
-    """Skip where Dovecot cannot run; fail instead where CI says that it must."""
-    reason = missing()
-    if reason and os.environ.get("CI", "").lower() in ("1", "true"):
-        pytest.fail(reason)
-    if reason:
-        pytest.skip(reason)
-
-
 class Dovecot:
     """
-    Runs inside the `with` block and asks the door at `url`. `port` is its IMAP port.
+    Runs inside the `with` block with what the page tells, and asks the door at `url` (None: nobody).
 
-    With a `doveadm_key` it also serves doveadm's HTTP API, at `doveadm_port`.
+    `ports` are those of its services, `sasl` is the socket at which it authenticates for Postfix. With a `doveadm_key` it
+    also serves doveadm's HTTP API, at `doveadm_port`. Its submission service hands messages to the SMTP port `relay`.
+    With `proxy_to` it passes IMAP sessions on to the Dovecot at that port.
     """
 
-    def __init__(self, folder: Path, url: str, key: str, *, doveadm_key: str | None = None) -> None:
-        assert len(str(folder)) < LONGEST_SOCKET_PATH - 30, "the folder is too long for sockets in it"
+    def __init__(
+        self,
+        folder: Path,
+        url: str | None,
+        key: str = "none",
+        *,
+        doveadm_key: str | None = None,
+        doveadm_port: int | None = None,
+        relay: int | None = None,
+        proxy_to: int | None = None,
+        release: Release = DOVECOT_23,
+    ) -> None:
+        assert release.root is not None, release.missing()
         self._folder = folder
-        self.port = free_port()
-        for name in ("run", "state", "mail"):
-            (folder / name).mkdir()
-        shutil.chown(folder / "mail", NOBODY, NOBODY)
-        folder.chmod(0o755)
-        (folder / "users").write_text("".join(f"{user}:{PASSWORD}\n" for user in USERS))
-        (folder / "dovecot.conf").write_text(
-            CONFIGURATION.format(
-                folder=folder, port=self.port, uid=NOBODY, gid=NOBODY,
-                internal="dovecot", login="dovenull", group="dovecot",
-            )
-            + snippet("Dovecot 2.3").replace(GATEWAY_URL, url).replace("SECRET", key)
-            + PATIENCE
-        )  # fmt: skip
-        self.doveadm_port = free_port()
+        self._release = release
+        self._inside = "/" / folder.relative_to(release.root)
+        assert len(str(self._inside)) < LONGEST_SOCKET_PATH - 30, "the folder is too long for sockets in it"
+        self.ports = {name: free_port() for name in ("imap", "pop3", "submission", "sieve")}
+        self.doveadm_port = doveadm_port or free_port()
+        self.sasl = folder / "sasl"
+        self.log_file = folder / "dovecot.log"
+        self._make_folders(f"proxy=y host=127.0.0.1 port={proxy_to}" if proxy_to else "")
+        configuration = release.configuration.format(
+            folder=self._inside, nobody=NOBODY, relay=relay or free_port(), **self.ports
+        )
+        if url is not None:
+            policy = snippet(f"95-loginwatch.conf, {release.name}").replace(GATEWAY_URL, url).replace("SECRET", key)
+            configuration += policy + release.patience
         if doveadm_key is not None:
-            with (folder / "dovecot.conf").open("a") as configuration:
-                configuration.write(DOVEADM.format(key=doveadm_key, port=self.doveadm_port))
+            doveadm = snippet(f"96-loginwatch.conf, {release.name}").replace("SECRET", doveadm_key)
+            configuration += doveadm.replace("8080", str(self.doveadm_port))
+        (folder / "dovecot.conf").write_text(configuration)
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def port(self) -> int:
+        """The port of IMAP."""
+        return self.ports["imap"]
+
+    def _make_folders(self, extra_fields: str) -> None:
+        for name in ("run", "state", "mail"):
+            (self._folder / name).mkdir()
+        shutil.chown(self._folder / "mail", NOBODY, NOBODY)
+        self._folder.chmod(0o755)
+        users = "".join(f"{user}:{PASSWORD}::::::{extra_fields}\n" for user in USERS)
+        (self._folder / "users").write_text(users)
+
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            ["dovecot", "-F", "-c", self._folder / "dovecot.conf"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        command = [*self._chroot(), "dovecot", "-F", "-c", self._inside / "dovecot.conf"]
+        with (self._folder / "stderr").open("wb") as errors:
+            self._process = subprocess.Popen(command, stdout=errors, stderr=errors)
         wait_for(lambda: self._listens() or self._process.poll() is not None, "Dovecot to listen")
-        assert self._process.poll() is None, self.log()
+        assert self._process.poll() is None, self.log() + (self._folder / "stderr").read_text()
         return self
 
     def __exit__(
@@ -151,43 +267,36 @@ class Dovecot:
             self._process.kill()
             self._process.wait()
 
-    def login(self, user: str, password: str = PASSWORD, address: str = "127.0.0.1") -> str:
-        """Log in by IMAP from an address of the loopback network: "" if it works, else what the client is told."""
-        client = _Imap(self.port, address)
-        try:
-            client.login(user, password)
-        except imaplib.IMAP4.error as refused:
-            return str(refused)
-        finally:
-            client.shutdown()
-        return ""
-
-    def session(self, user: str, address: str = "127.0.0.1") -> imaplib.IMAP4:
-        """A session that is logged in by IMAP and stays open."""
-        client = _Imap(self.port, address)
-        client.login(user, PASSWORD)
-        return client
+    def login(
+        self, user: str, password: str = PASSWORD, address: str = mail_clients.HERE, *, service: str = "imap"
+    ) -> str:
+        """Log in from an address of the loopback network: "" if it works, else what the client is told."""
+        return mail_clients.CLIENTS[service](self.ports[service], user, password, address)
 
     def log(self) -> str:
         """What Dovecot wrote."""
-        path = self._folder / "dovecot.log"
-        return path.read_text(errors="replace") if path.exists() else "(no log)"
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else "(no log)"
+
+    def _chroot(self) -> list[str | Path]:
+        root = self._release.root
+        return [] if root in (None, Path("/")) else ["chroot", root]
 
     def _listens(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
-class _Imap(imaplib.IMAP4):
-    def __init__(self, port: int, address: str) -> None:
-        self._address = address
-        super().__init__("127.0.0.1", port, timeout=30)
-
-    def _create_socket(self, timeout: float | None) -> socket.socket:
-        return socket.create_connection((self.host, self.port), timeout, source_address=(self._address, 0))
+@contextmanager
+def running_dovecot(
+    url: str | None, key: str = "none", *, release: Release = DOVECOT_23, **more: Any
+) -> Iterator[Dovecot]:
+    """A Dovecot in a folder that goes with it; skipped where that release cannot run."""
+    with release.folder() as folder, Dovecot(folder, url, key, release=release, **more) as dovecot:
+        yield dovecot
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody has now, from a range that the kernel gives to no outgoing connection."""
+    port = Port()
+    port.release()
+    return port.number

@@ -5,9 +5,11 @@ import base64
 import hashlib
 import hmac
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -61,16 +63,22 @@ class Hook:
 
 
 @asynccontextmanager
-async def serving(handler: Callable[[web.Request], Any], port: int | None = None) -> AsyncIterator[str]:
-    """An HTTP server on loopback: its URL."""
+async def serving(
+    handler: Callable[[web.Request], Any], port: int | None = None, certificate: Path | None = None
+) -> AsyncIterator[str]:
+    """An HTTP server on loopback, or with a certificate and its key (one file) an HTTPS server: its URL."""
+    tls = None
+    if certificate is not None:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(certificate)
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", handler)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     port = port or free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{port}"
     finally:
         await runner.cleanup()
 

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+import orjson
+
 from streams.connectors.log_frames import FrameReader
 from streams.connectors.log_reader import LineReader, Unreadable
 from streams.connectors.log_records import Made, RecordMaker
@@ -46,3 +48,16 @@ def login_line(number: int = 0, *, second: int = 0, user: str = "user@example.or
         f"2026-11-22T04:25:{second:02}.058799+00:00 vm dovecot: imap-login: Login: user=<{user}>, method=PLAIN,"
         f" rip=192.0.2.{number % 250}, lip=192.0.2.25, mpid={number}, TLS, session=<S{number}>\n"
     ).encode()
+
+
+def journal_line(number: int, sequence: str = "a" * 32) -> bytes:
+    """That login as journalctl -o json gives it: entry `number` of a sequence."""
+    cursor = f"s={sequence};i={number:x};b={'b' * 32};m=1;t=2;x=3"
+    entry = {
+        "__CURSOR": cursor,
+        "__REALTIME_TIMESTAMP": "1795321534058799",
+        "_HOSTNAME": "vm",
+        "SYSLOG_IDENTIFIER": "dovecot",
+        "MESSAGE": login_line(number).decode().rstrip().partition("dovecot: ")[2],
+    }
+    return orjson.dumps(entry) + b"\n"

@@ -40,6 +40,17 @@ def left_out(cidr: str, **fields: Any) -> dict[str, Any]:
     return {**values, **fields}
 
 
+def sender(address: str, **fields: Any) -> dict[str, Any]:
+    values = {
+        "sender": address,
+        "relation": "foreign",
+        "messages": 17,
+        "first": OPENED - 30 * MINUTE_MS,
+        "last": OPENED - MINUTE_MS,
+    }
+    return {**values, **fields}
+
+
 def policy(**fields: Any) -> dict[str, Any]:
     values = {
         "time_window": 60,
@@ -100,6 +111,8 @@ def incident(**fields: Any) -> dict[str, Any]:
             {"country": None, "logins": 12},
         ],
         "messages_24h": 512,
+        "foreign_messages_24h": 0,
+        "foreign_senders": [],
         "summary": "3 networks in 60 minutes, 2 allowed",
         "policy": policy(),
         "revised": OPENED + 1500,

@@ -1,48 +1,23 @@
-"""A real Postfix with SASL by a real Dovecot, both from Debian's packages, configured in a temporary folder, on free ports."""
+"""A real Postfix from Debian's packages, configured in a temporary folder, on a free port, with SASL by a real Dovecot."""
 
 import os
 import shutil
 import signal
 import smtplib
 import subprocess
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from tests.connectors import mail_clients
 from tests.connectors.doors import wait_for
-from tests.connectors.dovecot import PASSWORD, USERS, free_port
+from tests.connectors.dovecot import Dovecot, free_port, running_dovecot, snippet
+from tests.connectors.mail_clients import HERE, PASSWORD
 
 DAEMONS = Path("/usr/lib/postfix/sbin")
-
-SASL = """
-base_dir = {folder}/dovecot
-state_dir = {folder}/dovecot
-instance_name = loginwatch-sasl-{port}
-log_path = {folder}/dovecot.log
-protocols =
-ssl = no
-disable_plaintext_auth = no
-default_internal_user = dovecot
-default_login_user = dovenull
-default_internal_group = dovecot
-auth_failure_delay = 0
-passdb {{
-  driver = passwd-file
-  args = scheme=PLAIN username_format=%u {folder}/users
-}}
-service anvil {{
-  unix_listener anvil-auth-penalty {{
-    mode = 0
-  }}
-}}
-service auth {{
-  unix_listener {folder}/sasl {{
-    mode = 0666
-  }}
-}}
-"""
 
 MAIN = """
 compatibility_level = 3.6
@@ -64,21 +39,16 @@ smtpd_client_restrictions =
 smtpd_tls_security_level = none
 smtpd_sasl_auth_enable = yes
 smtpd_sasl_type = dovecot
-smtpd_sasl_path = {folder}/sasl
+smtpd_sasl_path = {sasl}
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
 smtpd_client_event_limit_exceptions = static:all
+smtpd_authorized_xclient_hosts = 127.0.0.1
 smtpd_error_sleep_time = 0
 {restrictions}
 """
 
-RESTRICTIONS = """
-smtpd_sender_restrictions =
-  check_policy_service {{ {policy}, timeout=2s, {{ default_action=DUNNO }}, try_limit=2, retry_delay=1s }}
-smtpd_end_of_data_restrictions =
-  check_policy_service {{ {policy}, timeout=2s, {{ default_action=DUNNO }}, try_limit=2, retry_delay=1s,
-    policy_context=end-of-data }}
-"""
-"""What an administrator writes into main.cf (or as `-o` of the submission service)."""
+POLICY = "inet:127.0.0.1:9105"
+"""What stands for the policy service in docs/mail-servers.md."""
 
 MASTER = """
 127.0.0.1:{port} inet n - n - 2 smtpd
@@ -99,10 +69,10 @@ postlog   unix-dgram n - n - 1 postlogd
 
 
 def require_postfix() -> None:
-    """Skip where Postfix with Dovecot's SASL cannot run; fail instead where CI says that it must."""
+    """Skip where Postfix cannot run; fail instead where CI says that it must."""
     reason = None
-    if not (DAEMONS / "master").exists() or shutil.which("dovecot") is None:
-        reason = "Postfix or Dovecot is not installed: apt-get install postfix dovecot-core"
+    if not (DAEMONS / "master").exists():
+        reason = "Postfix is not installed: apt-get install postfix"
     elif os.geteuid() != 0:
         reason = "Postfix needs root to start"
     if reason and os.environ.get("CI", "").lower() in ("1", "true"):
@@ -112,47 +82,41 @@ def require_postfix() -> None:
 
 
 class PostfixServer:
-    """A Postfix that asks the policy service at `policy` (inet:host:port or unix:path) of logged-in senders."""
+    """
+    A Postfix that asks the policy service at `policy` (inet:host:port or unix:path) of logged-in senders, and the Dovecot
+    behind the socket `sasl` for their passwords.
+    """
 
-    def __init__(self, folder: Path, policy: str) -> None:
+    def __init__(self, folder: Path, policy: str, sasl: Path, port: int | None = None) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = port or free_port()
         folder.chmod(0o755)
-        for name in ("dovecot", "etc", "queue", "data"):
+        for name in ("etc", "queue", "data"):
             (folder / name).mkdir()
         shutil.chown(folder / "data", "postfix")
-        (folder / "users").write_text("".join(f"{user}:{PASSWORD}\n" for user in USERS))
-        (folder / "dovecot.conf").write_text(SASL.format(folder=folder, port=self.port))
-        restrictions = RESTRICTIONS.format(policy=policy)
-        (folder / "etc" / "main.cf").write_text(MAIN.format(folder=folder, restrictions=restrictions))
+        restrictions = snippet("in master.cf").replace(POLICY, policy)
+        main = MAIN.format(folder=folder, sasl=sasl, restrictions=restrictions)
+        (folder / "etc" / "main.cf").write_text(main)
         (folder / "etc" / "master.cf").write_text(MASTER.format(port=self.port))
 
     @contextmanager
     def running(self) -> Iterator["PostfixServer"]:
-        """Both started, and stopped at the end."""
+        """Started, and stopped at the end."""
         environment = {key: value for key, value in os.environ.items() if key != "MAIL_CONFIG"}
-        commands = (
-            ["dovecot", "-F", "-c", str(self.folder / "dovecot.conf")],
-            ["postfix", "-c", str(self.folder / "etc"), "start-fg"],
-        )
-        processes = [
-            subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            for command in commands
-        ]
+        command = ["postfix", "-c", str(self.folder / "etc"), "start-fg"]
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            wait_for(lambda: self._greets() or any(p.poll() is not None for p in processes), "Postfix to answer")
-            assert [process.poll() for process in processes] == [None, None], self.log()
+            wait_for(lambda: self._greets() or process.poll() is not None, "Postfix to answer")
+            assert process.poll() is None, self.log()
             yield self
         finally:
             self._stop_master()
-            for process in processes:
-                process.terminate()
-            for process in processes:
-                try:
-                    process.wait(20)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
     def _stop_master(self) -> None:
         """`postfix start-fg` passes no signal on to its master, which would go on without its folder."""
@@ -164,25 +128,40 @@ class PostfixServer:
             os.kill(pid, signal.SIGTERM)
         wait_for(lambda: not Path(f"/proc/{pid}").exists(), "Postfix to end")
 
-    def session(self, user: str = "alice@example.org", address: str = "127.0.0.1") -> smtplib.SMTP:
+    def session(self, user: str = "alice@example.org", address: str = HERE) -> smtplib.SMTP:
         """An SMTP session from an address of the loopback network, logged in."""
-        smtp = smtplib.SMTP("127.0.0.1", self.port, timeout=30, source_address=(address, 0))
+        smtp = smtplib.SMTP(HERE, self.port, timeout=30, source_address=(address, 0))
         smtp.login(user, PASSWORD)
         return smtp
 
+    def login(self, user: str, password: str = PASSWORD, address: str = HERE) -> str:
+        """Log in from an address of the loopback network: "" if it works, else what the client is told."""
+        return mail_clients.smtp(self.port, user, password, address)
+
     def log(self) -> str:
-        """What both wrote."""
-        paths = [self.folder / name for name in ("mail.log", "dovecot.log")]
-        return "\n".join(path.read_text(errors="replace") for path in paths if path.exists())
+        """What it wrote."""
+        path = self.folder / "mail.log"
+        return path.read_text(errors="replace") if path.exists() else "(no log)"
 
     def _greets(self) -> bool:
-        if not (self.folder / "sasl").exists():
-            return False
         try:
             with smtplib.SMTP("127.0.0.1", self.port, timeout=5) as smtp:
                 return smtp.noop()[0] == 250
         except (OSError, smtplib.SMTPException):
             return False
+
+
+@contextmanager
+def running_postfix(
+    policy: str, dovecot: Dovecot | None = None, *, port: int | None = None
+) -> Iterator[PostfixServer]:
+    """A Postfix in a folder that goes with it, and beside it a Dovecot that asks nobody, unless one is given."""
+    require_postfix()
+    with ExitStack() as opened:
+        sasl = (dovecot or opened.enter_context(running_dovecot(None))).sasl
+        # not tmp_path, whose name is too long for sockets
+        folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="postfix-"))
+        yield opened.enter_context(PostfixServer(Path(folder), policy, sasl, port).running())
 
 
 def send(

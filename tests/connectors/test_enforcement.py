@@ -1,9 +1,6 @@
 """From a block on the topic to webhooks and kicks; nothing is lost between, and nobody waits for another."""
 
 import asyncio
-import os
-import subprocess
-import sys
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -359,53 +356,6 @@ async def test_two_processes_share_the_work(embedded: EmbeddedBroker) -> None:
         given = settings(embedded, url)
         async with running(given), running(given):
             await eventually_async(lambda: {body["account"] for body in hook.taken} == accounts)
-
-
-PROCESS = """
-import asyncio
-from streams.connectors.enforcement import Enforcement
-from streams.settings import load_settings
-
-async def main():
-    await Enforcement(load_settings(), session_timeout_ms=1_500).run()
-
-asyncio.run(main())
-"""
-
-
-def process(given: Settings, hooks: str) -> subprocess.Popen[bytes]:
-    environment = {
-        **os.environ,
-        "LOGINWATCH_BOOTSTRAP_SERVERS": given.bootstrap_servers,
-        "LOGINWATCH_PARTITIONS": str(given.partitions),
-        "LOGINWATCH_ENFORCEMENT_WEBHOOKS": hooks,
-        "LOGINWATCH_ENFORCEMENT_WEBHOOK_SECRET": SECRET,
-    }
-    return subprocess.Popen(
-        [sys.executable, "-c", PROCESS], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-
-
-async def test_a_killed_process_loses_nothing_and_the_next_goes_on(embedded: EmbeddedBroker) -> None:
-    """SIGKILL in the middle: each receiver goes on where it was, and what comes twice has the same delivery."""
-    hook, steady = Hook(), Hook()
-    accounts = [f"a{number}@example.org" for number in range(20)]
-    async with serving(hook.handle) as url, serving(steady.handle) as steady_url:
-        given = settings(embedded, url, steady_url)
-        first = process(given, f"{url},{steady_url}")
-        try:
-            write(embedded, *(block(account) for account in accounts[:10]))
-            await eventually_async(lambda: len(hook.taken) == 10 and len(steady.taken) == 10, 40)
-            hook.gate.clear()
-            write(embedded, *(block(account) for account in accounts[10:]))
-            await eventually_async(lambda: len(steady.taken) == 20 and len(hook.tried) > 10)
-        finally:
-            first.kill()
-            await asyncio.to_thread(first.wait)
-        hook.gate.set()
-        async with running(given):
-            await eventually_async(lambda: {body["account"] for body in hook.taken} == set(accounts))
-    assert len({body["delivery"] for body in hook.taken}) == 20
 
 
 async def test_it_says_what_is_missing_before_it_starts(embedded: EmbeddedBroker) -> None:

@@ -198,5 +198,5 @@ def test_standard_input_ends_when_the_other_side_closes_it() -> None:
     os.close(into)
     assert source.read() == []
     assert source.read() == [b"two"]
-    assert (source.ended, source.read(), source.positions()) == (True, [], [])
+    assert (source.ended, source.read(), source.cursors()) == (True, [], ())
     os.close(out)

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from streams.bus.embedded import PRODUCE, EmbeddedBroker
+from streams.connectors.log_position import load_progress
 from streams.connectors.logs import LogReader
 from streams.errors import ConfigurationError
 from streams.settings import Settings
 from tests.connectors.doors import read_all
-from tests.connectors.mail_log_kit import login_line
+from tests.connectors.mail_log_kit import journal_line, login_line
 from tests.eventually import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -175,7 +177,7 @@ def test_a_damaged_position_file_repeats_rather_than_loses(broker: EmbeddedBroke
 
 
 def test_several_logs_and_standard_input_are_read_at_once(broker: EmbeddedBroker, log: Path) -> None:
-    """Each with its own position; standard input has none, and its end is no end while there are others."""
+    """Each with its own position; the end of standard input is no end while there are others."""
     other = log.with_name("other.log")
     out, into = os.pipe()
     settings = settings_of(broker, log, log_files=(str(log), str(other), "-"))
@@ -193,16 +195,54 @@ def test_several_logs_and_standard_input_are_read_at_once(broker: EmbeddedBroker
 
 
 def test_standard_input_alone_ends_the_process_at_its_end(broker: EmbeddedBroker, log: Path) -> None:
-    """After everything was acknowledged; no position file is needed."""
-    out, into = os.pipe()
-    os.write(into, login_line(1) + login_line(2).rstrip())
-    os.close(into)
+    """After everything was acknowledged; a position file that cannot be written is a warning."""
     settings = settings_of(broker, log, log_files=("-",), log_position_file="/nowhere/logs.json")
 
-    LogReader(settings, descriptor=out).run()
+    with structlog.testing.capture_logs() as said:
+        read_to_end(settings, login_line(1) + login_line(2).rstrip())
 
-    os.close(out)
     assert logins(broker) == [1, 2]
+    assert any("/nowhere/logs.json" in str(line) and line["log_level"] == "warning" for line in said)
+
+
+def test_a_journal_on_standard_input_goes_on_behind_the_last_line(broker: EmbeddedBroker, log: Path) -> None:
+    """What journalctl gives once more is passed over; a journal that began anew, and lines of none, are read."""
+    settings = settings_of(broker, log, log_files=("-",))
+
+    read_to_end(settings, journal_line(1) + journal_line(2))
+    read_to_end(settings, journal_line(1) + journal_line(2) + journal_line(3) + login_line(4))
+    read_to_end(settings, journal_line(3) + login_line(4) + journal_line(1, "c" * 32))
+
+    assert sorted(logins(broker)) == [1, 1, 2, 3, 4, 4]
+    cursors = load_progress(Path(settings.log_position_file)).cursors
+    assert [cursor[:40] for cursor in cursors] == [f"s={'a' * 32};i=3;b", f"s={'c' * 32};i=1;b"]
+
+
+def test_a_cursor_is_saved_only_behind_what_kafka_has(broker: EmbeddedBroker, log: Path) -> None:
+    """A stop while Kafka is away: the next start reads the lines again."""
+    settings = settings_of(broker, log, log_files=("-",))
+    broker.down()
+    out, into = os.pipe()
+    with reading(settings, descriptor=out) as reader:
+        os.write(into, journal_line(1))
+        eventually(lambda: any("Kafka" in problem for problem in reader.problems()))
+    os.close(out)
+    os.close(into)
+    broker.up()
+    assert load_progress(Path(settings.log_position_file)).cursors == ()
+
+    read_to_end(settings, journal_line(1))
+
+    assert logins(broker) == [1]
+
+
+def read_to_end(settings: Settings, given: bytes) -> None:
+    """A log reader that finds this on standard input, and its end."""
+    out, into = os.pipe()
+    os.write(into, given)
+    os.close(into)
+    LogReader(settings, descriptor=out).run()
+    os.close(out)
 
 
 def test_the_position_of_a_log_that_is_not_read_now_is_kept(broker: EmbeddedBroker, log: Path) -> None:

@@ -1,14 +1,11 @@
 """The log reader on the log of a real Postfix."""
 
-import tempfile
-from pathlib import Path
-
 import pytest
 
 from streams.bus.embedded import EmbeddedBroker
 from tests.connectors.doors import now_ms, read_all
 from tests.connectors.dovecot import free_port
-from tests.connectors.postfix_server import PostfixServer, require_postfix, send
+from tests.connectors.postfix_server import running_postfix, send
 from tests.connectors.test_logs import reading, sent, settings_of
 from tests.eventually import eventually
 
@@ -17,17 +14,10 @@ pytestmark = pytest.mark.mail_servers
 
 def test_a_message_through_a_real_postfix_is_read_from_its_log(embedded: EmbeddedBroker) -> None:
     """A login and a message with its sender, recipients and size, joined from the lines of two programs."""
-    require_postfix()
     before = now_ms()
-    # not tmp_path, whose name is too long for sockets
-    with tempfile.TemporaryDirectory(prefix="postfix-") as name:
-        folder = Path(name)
-        settings = settings_of(embedded, folder / "mail.log")
-        with (
-            PostfixServer(folder, f"inet:127.0.0.1:{free_port()}").running() as postfix,
-            reading(settings) as reader,
-            postfix.session(address="127.0.0.7") as alice,
-        ):
+    with running_postfix(f"inet:127.0.0.1:{free_port()}") as postfix:
+        settings = settings_of(embedded, postfix.folder / "mail.log")
+        with reading(settings) as reader, postfix.session(address="127.0.0.7") as alice:
             assert send(alice, recipients=("x@example.com", "y@example.com")) == "", postfix.log()
             eventually(lambda: sent(reader, "submission") == 1, 60, what=postfix.log())
 

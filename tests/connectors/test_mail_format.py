@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streams.connectors.mail_address import parse_address
 from streams.connectors.mail_format import Writer, compose, message_id_of
-from tests.connectors.notifications import IDENTITY, incident, left_out, network, notification, policy
+from tests.connectors.notifications import IDENTITY, incident, left_out, network, notification, policy, sender
 
 SENDER = parse_address("loginwatch@bücher.example")
 SOC = parse_address("soc@example.org")
@@ -75,7 +75,8 @@ def test_the_headers_name_one_recipient_and_silence_automatic_answers() -> None:
 
 def test_text_and_html_carry_the_same_evidence() -> None:
     """Whoever reads only one of them misses nothing."""
-    message = parsed(compose(notification(), SOC, Writer(SENDER, help_text="+49 30 1234")).content)
+    details = incident(foreign_messages_24h=20, foreign_senders=[sender("boss@example.com")])
+    message = parsed(compose(notification(details=details), SOC, Writer(SENDER, help_text="+49 30 1234")).content)
 
     page = Page(text_of(message, "html")).text
     for body in (text_of(message, "plain"), page):
@@ -90,6 +91,9 @@ def test_text_and_html_carry_the_same_evidence() -> None:
             "2001:db8:1:2::99",
             "512",
             "Head office",
+            "20 of them with foreign senders",
+            "boss@example.com (an address of another domain): 17 messages",
+            "and 3 messages with other foreign senders",
             "Ask the owner of the account, by telephone",
             "+49 30 1234",
         ):
@@ -176,10 +180,10 @@ def hostile() -> st.SearchStrategy[str]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(texts=st.lists(hostile(), min_size=8, max_size=8), language=st.sampled_from(["en", "de"]))
+@given(texts=st.lists(hostile(), min_size=9, max_size=9), language=st.sampled_from(["en", "de"]))
 def test_no_text_from_outside_gets_into_the_headers_or_the_markup(texts: list[str], language: str) -> None:
-    """Whatever account, city, owner, scope, description, country, service or id say, the form of the mail is the same."""
-    account, city, owner, scope, description, country, cidr, identity = texts
+    """Whatever account, city, owner, scope, description, country, service, sender or id say, the form of the mail is the same."""
+    account, city, owner, scope, description, country, cidr, address, identity = texts
     told = notification(
         id=identity,
         incident=identity,
@@ -191,6 +195,8 @@ def test_no_text_from_outside_gets_into_the_headers_or_the_markup(texts: list[st
             countries=[{"country": country, "logins": 1}],
             left_out=[left_out(cidr, scope=scope, description=description, country=country, safe_network=cidr)],
             policy=policy(origins={"allowed_ips": scope}),
+            foreign_messages_24h=20,
+            foreign_senders=[sender(address)],
         ),
     )
 
@@ -215,4 +221,5 @@ def test_no_text_from_outside_gets_into_the_headers_or_the_markup(texts: list[st
 
 
 def one_network() -> dict[str, Any]:
-    return notification(details=incident(networks=[network("2001:db8::/64", address="2001:db8::1")]))
+    sent = {"foreign_messages_24h": 20, "foreign_senders": [sender("boss@example.com")]}
+    return notification(details=incident(networks=[network("2001:db8::/64", address="2001:db8::1")], **sent))

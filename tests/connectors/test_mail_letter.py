@@ -5,7 +5,7 @@ from string import Formatter
 
 import pytest
 
-from streams.connectors.mail_letter import LISTED, country_in_words, time_in_words, write
+from streams.connectors.mail_letter import LISTED, LISTED_SENDERS, country_in_words, time_in_words, write
 from streams.connectors.mail_words import ENGLISH, GERMAN, LANGUAGES, Words
 from tests.connectors.notifications import (
     MINUTE_MS,
@@ -15,6 +15,7 @@ from tests.connectors.notifications import (
     network,
     notification,
     policy,
+    sender,
 )
 
 BOTH = pytest.mark.parametrize("words", LANGUAGES.values(), ids=list(LANGUAGES))
@@ -91,18 +92,61 @@ def test_what_a_safe_network_left_out_is_said_with_its_description() -> None:
     )
 
 
+def test_foreign_senders_are_told_with_number_and_times() -> None:
+    """How many of the messages, and as whom; what is no address is said to be none."""
+    senders = [
+        sender("boss@example.com"),
+        sender("alias@example.org", relation="domain", messages=1, last=OPENED - 30 * MINUTE_MS),
+        sender("nobody", relation="malformed"),
+    ]
+    details = incident(foreign_messages_24h=40, foreign_senders=senders)
+
+    for own in (False, True):
+        letter = write(notification(details=details), ENGLISH, own=own)
+
+        assert dict(letter.facts)["Messages sent in the last 24 hours"] == "512, 40 of them with foreign senders"
+        assert letter.senders == (
+            (
+                "boss@example.com (an address of another domain): 17 messages, "
+                "from Tue, 14 Nov 2023 21:43:20 UTC to Tue, 14 Nov 2023 22:12:20 UTC"
+            ),
+            (
+                "alias@example.org (another address of the domain): 1 message, "
+                "from Tue, 14 Nov 2023 21:43:20 UTC to Tue, 14 Nov 2023 21:43:20 UTC"
+            ),
+            "nobody (no address): 17 messages, from Tue, 14 Nov 2023 21:43:20 UTC to Tue, 14 Nov 2023 22:12:20 UTC",
+        )
+        assert letter.senders_more == "and 5 messages with other foreign senders"
+
+
+def test_foreign_senders_in_german() -> None:
+    """As the rest of the mail."""
+    details = incident(foreign_messages_24h=1, foreign_senders=[sender("chef@example.com", messages=1)])
+
+    letter = write(notification(details=details), GERMAN, own=False)
+
+    assert dict(letter.facts)["Gesendete Nachrichten in den letzten 24 Stunden"] == "512, davon 1 mit fremdem Absender"
+    assert letter.senders[0].startswith(
+        "chef@example.com (Adresse einer anderen Domain): 1 Nachricht, von Di., 14. Nov"
+    )
+    assert letter.senders_more == ""
+
+
 @BOTH
 def test_long_lists_are_cut_to_the_latest_and_say_how_many_more(words: Words) -> None:
     """A mail stays readable whatever an attacker does."""
     many = [network(f"10.0.0.{n}/32", last=OPENED - n * MINUTE_MS, first=OPENED - 3600_000 - n) for n in range(64)]
     safe = [left_out(f"192.0.2.{n}/32") for n in range(25)]
+    sent = {"foreign_messages_24h": 1000, "foreign_senders": [sender(f"{n}@example.com") for n in range(16)]}
 
-    letter = write(notification(details=incident(networks=many, left_out=safe)), words, own=False)
+    letter = write(notification(details=incident(networks=many, left_out=safe, **sent)), words, own=False)
 
     assert [entry.network for entry in letter.networks] == [f"10.0.0.{n}" for n in reversed(range(LISTED))]
     assert letter.networks_more == words.more.format(number=44)
     assert len(letter.left_out) == LISTED
     assert letter.left_out_more == words.more.format(number=5)
+    assert len(letter.senders) == LISTED_SENDERS
+    assert "830" in letter.senders_more
 
 
 @BOTH

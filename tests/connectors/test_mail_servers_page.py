@@ -3,8 +3,8 @@
 import re
 
 from streams.settings import Settings
-from tests.connectors.dovecot import DOVEADM, PAGE, snippet
-from tests.connectors.postfix_server import RESTRICTIONS
+from tests.connectors.dovecot import GATEWAY_URL, PAGE, RELEASES, snippet
+from tests.connectors.postfix_server import POLICY
 
 TEXT = PAGE.read_text()
 
@@ -13,25 +13,20 @@ def settings_of(text: str) -> dict[str, str]:
     return dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)
 
 
-def test_the_postfix_snippet_is_the_one_that_is_run():
-    """With the default address in place of the test's."""
-    listen = Settings().postfix_listen
-
-    assert snippet("in master.cf").strip() == RESTRICTIONS.format(policy=f"inet:{listen}").strip()
-
-
-def test_the_doveadm_snippet_is_the_one_that_is_run():
-    """With other words for key and port."""
-    assert snippet("both versions").strip() == DOVEADM.format(key="SECRET", port=8080).strip()
+def test_the_snippets_have_the_default_addresses():
+    """The tests run them with their own addresses in place of these."""
+    assert f"http://{Settings().gateway_listen}/" == GATEWAY_URL
+    assert f"inet:{Settings().postfix_listen}" == POLICY
+    assert snippet("in master.cf").count(POLICY) == 2
+    assert all(GATEWAY_URL in snippet(f"95-loginwatch.conf, {release.name}") for release in RELEASES)
 
 
 def test_both_dovecots_are_given_the_same():
     """What 2.4 spells as 2.3 does has the same value, and the timeout is the same."""
-    old, new = settings_of(snippet("Dovecot 2.3")), settings_of(snippet("Dovecot 2.4"))
+    old, new = (settings_of(snippet(f"95-loginwatch.conf, {release.name}")) for release in RELEASES)
 
     assert old.pop("auth_policy_server_timeout_msecs") + "ms" == new.pop("  http_client_request_absolute_timeout")
     assert old == new
-    assert Settings().gateway_listen in old["auth_policy_server_url"]
 
 
 def test_every_setting_that_is_named_exists():

@@ -14,15 +14,28 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from streams.bus.embedded import EmbeddedBroker
+from streams.bus.producer import Producer
+from streams.connectors.access_lists import FOREVER, Entry, Subject
 from streams.connectors.postfix import Postfix
+from streams.core.addresses import parse_network
 from streams.errors import ConfigurationError
 from streams.settings import Settings
-from tests.connectors.doors import block, now_ms, read_all, wait_for, write_blocks
+from tests.connectors.doors import (
+    CODEC,
+    block,
+    gateway_settings,
+    now_ms,
+    open_door,
+    read_all,
+    wait_for,
+    write_blocks,
+)
 from tests.connectors.policy_clients import DUNNO, open_service, postfix_settings, write_domain, write_policy
 from tests.connectors.postfix_samples import RCPT, SAMPLES, end_of_data, request
 
 ROOT = Path(__file__).parents[2]
 LOCKED = Settings().postfix_deny_action
+LISTED = Settings().postfix_list_action
 
 
 @pytest.fixture
@@ -44,6 +57,13 @@ def client(service):
 
 def blocked(service, number=1):
     wait_for(lambda: service.count("loginwatch_blocks_held") == number, "the blocks")
+
+
+def change(gateway, command, fields):
+    """One change of the lists, acknowledged, as weakforced's clients ask for it."""
+    body = json.dumps({"expire_secs": 3600, "reason": "a test", **fields}).encode()
+    status, answer, _ = gateway.request("POST", f"/command/{command}", body)
+    assert (status, answer) == (200, b'{"status":"ok"}')
 
 
 def submissions(broker):
@@ -82,9 +102,90 @@ def test_the_refusal_is_the_operators(broker):
 
 
 @pytest.mark.parametrize(
+    ("fields", "others"),
+    [
+        ({"ip": "203.0.113.7"}, [{"client_address": "203.0.113.8"}]),
+        ({"netmask": "203.0.113.0/24"}, [{"client_address": "198.51.100.7"}]),
+        ({"login": "ALICE@example.org"}, [{"sasl_username": "bob@example.org"}]),
+        (
+            {"ip": "203.0.113.7", "login": "alice@example.org"},
+            [{"client_address": "203.0.113.8"}, {"sasl_username": "bob@example.org"}],
+        ),
+    ],
+    ids=["ip", "netmask", "login", "ip and login"],
+)
+def test_an_entry_of_the_gateways_black_list_refuses_here_too(broker, service, client, fields, others):
+    """Added through the weakforced-compatible door, at every step, and only whom it names; a message is none."""
+    with open_door(gateway_settings(broker.settings)) as gateway:
+        change(gateway, "addBLEntry", fields)
+        wait_for(lambda: client.ask() == LISTED, "the entry")
+
+        assert client.ask(sasl_username="Alice@example.org") == LISTED
+        assert client.ask(end_of_data(1)) == LISTED
+        assert {client.ask(**other) for other in others} == {DUNNO}
+        assert service.answers("blacklisted") >= 3
+        assert service.count("loginwatch_access_entries") == 1
+
+        change(gateway, "delBLEntry", fields)
+        wait_for(lambda: client.ask() == DUNNO, "the entry to go")
+    client.ask(end_of_data(2))
+    service.delivered(1)
+    assert [record["queue_id"] for record in submissions(broker)] == ["4E88A2300002"]
+
+
+def test_the_white_list_goes_before_the_black_list_and_a_block_but_not_before_the_sender_policy(
+    broker, service, client
+):
+    """As at the gateway; which senders an account may use is no question of suspicion."""
+    write_blocks(broker.settings, block())
+    write_policy(broker.settings, "everyone", match_username=True)
+    blocked(service)
+    with open_door(gateway_settings(broker.settings)) as gateway:
+        change(gateway, "addBLEntry", {"login": "alice@example.org"})
+        wait_for(lambda: client.ask() == LISTED, "the black list")
+        change(gateway, "addWLEntry", {"ip": "203.0.113.7", "login": "alice@example.org"})
+        wait_for(lambda: client.ask() == DUNNO, "the white list")
+
+        assert client.ask(client_address="203.0.113.8") == LISTED
+        assert client.ask(sender="x@example.com").startswith("REJECT 5.7.1 You are logged in as")
+        assert service.answers("whitelisted") == 1
+
+        change(gateway, "delWLEntry", {"ip": "203.0.113.7", "login": "alice@example.org"})
+        change(gateway, "delBLEntry", {"login": "alice@example.org"})
+        wait_for(lambda: client.ask() == LOCKED, "the block to be what is left")
+
+
+def test_a_listed_address_is_refused_whatever_name_it_uses(broker):
+    """A name that is no account's passes unjudged, but not from there; the refusal is the operator's."""
+    settings = postfix_settings(broker.settings, postfix_list_action="521 5.7.1 Nicht von hier")
+    entry = Entry("blacklist", Subject(parse_network("203.0.113.7"), None), "a test", "a test", now_ms(), FOREVER)
+    producer = Producer(broker.settings)
+    producer.send("access-lists", CODEC.encode("AccessEntry", entry.record()), key=entry.key)
+    producer.close(20)
+
+    with open_service(settings) as service:
+        client = service.client()
+        assert client.ask(sasl_username="alice") == "521 5.7.1 Nicht von hier"
+        assert client.ask(sasl_username="alice", client_address="203.0.113.8") == DUNNO
+        assert client.ask(sasl_username="") == DUNNO
+        assert [service.answers(kind) for kind in ("blacklisted", "open_bad-account", "anonymous")] == [1, 1, 1]
+
+
+def test_an_entry_that_cannot_be_read_changes_nothing(broker, service, client):
+    """It is counted by its reason."""
+    producer = Producer(broker.settings)
+    producer.send("access-lists", b"{}", key="blacklist alice@example.org")
+    producer.close(20)
+
+    wait_for(lambda: service.count("loginwatch_access_unreadable_total", reason="missing-field") == 1, "the entry")
+    assert client.ask() == DUNNO
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"postfix_deny_action": "OK"},
+        {"postfix_list_action": "PERMIT"},
         {"postfix_deny_action": "REJECT a\nb"},
         {"postfix_listen": "", "postfix_socket": ""},
         {"postfix_listen": "somewhere"},

@@ -2,7 +2,6 @@
 
 import secrets
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from streams.settings import Settings
 from tests.connectors.doors import block, read_all, wait_for, write_blocks
 from tests.connectors.dovecot import free_port
 from tests.connectors.policy_clients import open_service, postfix_settings, write_policy
-from tests.connectors.postfix_server import PostfixServer, require_postfix, send
+from tests.connectors.postfix_server import require_postfix, running_postfix, send
 
 pytestmark = pytest.mark.mail_servers
 LOCKED = "Account locked because of suspicious logins. Please contact your help desk."
@@ -30,19 +29,9 @@ def settings(broker):
     return postfix_settings(broker.settings, postfix_listen=f"127.0.0.1:{free_port()}")
 
 
-@contextmanager
-def postfix_asking(policy):
-    # not tmp_path, whose name is too long for sockets
-    with (
-        tempfile.TemporaryDirectory(prefix="postfix-") as folder,
-        PostfixServer(Path(folder), policy).running() as server,
-    ):
-        yield server
-
-
 @pytest.fixture
 def postfix(settings):
-    with postfix_asking(f"inet:{settings.postfix_listen}") as server:
+    with running_postfix(f"inet:{settings.postfix_listen}") as server:
         yield server
 
 
@@ -126,7 +115,7 @@ def test_a_unix_socket_in_the_queue_directory_serves_as_well(broker, settings):
         only_socket = settings.model_copy(
             update={"postfix_listen": "", "postfix_socket": str(path), "postfix_socket_mode": "0666"}
         )
-        with open_service(only_socket) as service, postfix_asking(f"unix:{path}") as server:
+        with open_service(only_socket) as service, running_postfix(f"unix:{path}") as server:
             with server.session() as alice:
                 assert send(alice).startswith("554 5.7.1")
             with server.session("bob@example.org") as bob:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.addresses import cut, parse_network
+from streams.core.messages import ForeignSender, Messages
 from streams.core.refusal import Refused
 from streams.core.state import (
     ENTRY,
@@ -20,6 +21,8 @@ from streams.core.state import (
     is_newer,
     login_offset,
     pack,
+    put_together,
+    take_apart,
     unpack,
 )
 
@@ -73,6 +76,16 @@ incidents = st.builds(
     ever=st.integers(1, 1000),
     members=st.sets(st.sampled_from([parse_network("192.0.2.0/24"), parse_network("2001:db8::/64")])),
 )
+numbers = st.dictionaries(st.integers(0, 2**32), st.integers(1, 1000), max_size=3)
+senders = st.builds(ForeignSender, st.sampled_from(["domain", "foreign", "malformed"]), times, times, numbers)
+messages = st.builds(
+    Messages,
+    quarters=numbers,
+    senders=st.dictionaries(st.text(max_size=5), senders, max_size=3),
+    others=numbers,
+    codes=st.dictionaries(st.integers(0, 2**32), st.sampled_from(["abcdef", "abcdefghijkl"]), max_size=3),
+    offset=st.integers(-1, 2**60),
+)
 states = st.builds(
     AccountState,
     networks=st.lists(kept_networks(), max_size=5).map(lambda items: {item.network: item for item in items}),
@@ -86,9 +99,8 @@ states = st.builds(
     block=st.none() | blocks,
     blocked_incident=st.none() | incidents,
     ignored_logins=st.integers(0, 2**40),
-    quarters=st.dictionaries(st.integers(0, 2**32), st.integers(1, 1000), max_size=3),
+    messages=messages,
     login_offset=st.integers(-1, 2**60),
-    submission_offset=st.integers(-1, 2**60),
     command_offset=st.just(-1),
     command_id=st.just(""),
 )
@@ -102,6 +114,35 @@ def test_what_is_packed_is_unpacked_the_same(state: AccountState) -> None:
     assert unpack(packed) == state
     assert pack(unpack(packed)) == packed
     assert login_offset(packed) == state.login_offset
+
+
+@given(states)
+def test_a_state_taken_apart_and_put_together_is_the_same(state: AccountState) -> None:
+    """So the messages can be counted without looking at the rest."""
+    packed = pack(state)
+
+    assert put_together(*take_apart(packed)) == packed
+
+
+OF_0_1_0 = (
+    bytes.fromhex(
+        "010102000c00000000000000c0602d8d9b010000ffffffffffffffff31323334353637383c002040804445019b8d2b8c00010000"
+        "000000008c2b8d9b0100000000000060762c8d9b010000030000000000000000000000000000ffffc0000207404445019b8d2b8c"
+        "00010000000000008c2b8d9b01000000000000c0602d8d9b010000030000000020010db8000000000000000000000001"
+    )
+    + b'{"g":5,"m":[[1964000,2],[1964003,1]],"s":77}'
+)
+"""Two networks, ignored logins, messages and their offset."""
+
+
+def test_a_state_written_before_there_were_ids_and_foreign_senders_is_read() -> None:
+    """Bytes of version 0.1.0: the messages by quarter hour and the offset, and no more."""
+    state = unpack(OF_0_1_0)
+
+    assert state.messages == Messages(quarters={1_964_000: 2, 1_964_003: 1}, offset=77)
+    assert state.ignored_logins == 5
+    assert [str(network) for network in state.networks] == ["192.0.2.7/32", "2001:db8::/64"]
+    assert unpack(pack(state)) == state
 
 
 def test_the_order_of_a_stored_policy_is_kept() -> None:
@@ -121,7 +162,12 @@ def test_a_usual_account_is_small() -> None:
     assert HEADER.size + 64 * ENTRY.size < 4096
 
 
-@pytest.mark.parametrize("raw", [b"", b"\x00", b"\x02" + bytes(60), b"\x01", b"\x01" + b"\xff" * 100, b"{}"])
+LIST_AS_TAIL = b"\x01\x01" + bytes(38) + b"[]"
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"\x00", b"\x02" + bytes(60), b"\x01", b"\x01" + b"\xff" * 100, b"{}", LIST_AS_TAIL]
+)
 def test_bytes_that_are_no_state_are_refused(raw: bytes) -> None:
     """Never taken for an empty account: the worker must not start on them."""
     with pytest.raises(Refused) as refused:
@@ -133,15 +179,16 @@ def test_bytes_that_are_no_state_are_refused(raw: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_state_or_refused(raw: bytes) -> None:
     """No other error than Refused."""
-    with suppress(Refused):
-        unpack(b"\x01" + raw)
+    for read in (unpack, take_apart, applied_offsets):
+        with suppress(Refused):
+            read(b"\x01" + raw)
 
 
 @given(st.integers(-1, 5), st.integers(-1, 5), st.integers(-1, 5), st.integers(-1, 5))
 def test_a_state_that_applied_less_never_replaces_one_that_applied_more(a: int, b: int, c: int, d: int) -> None:
     """By the offsets of every input topic."""
-    held = AccountState(login_offset=a, submission_offset=b)
-    candidate = AccountState(login_offset=c, submission_offset=d)
+    held = AccountState(login_offset=a, messages=Messages(offset=b))
+    candidate = AccountState(login_offset=c, messages=Messages(offset=d))
 
     assert is_newer(pack(candidate), pack(held)) is (c >= a and d >= b)
     assert applied_offsets(pack(held)) == {"logins": a, "submissions": b, "account-commands": -1}

@@ -64,6 +64,7 @@ class Records:
             "blocks": "Block",
             "dead-letters": "DeadLetter",
             "account-views": "AccountView",
+            "notifications": "Notification",
         }
         outputs = self.engine.take().outputs
         return [(output.topic, CODEC.decode(names[output.topic], output.value)) for output in outputs]

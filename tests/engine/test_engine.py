@@ -238,6 +238,71 @@ def test_only_accepted_messages_are_counted(records):
     assert (topic, view["messages_24h"], view["request"]) == ("account-views", 1, "d-1")
 
 
+def test_the_same_message_told_twice_counts_once(records):
+    """A log reader that was killed repeats lines: the records come again at other offsets."""
+    for _ in range(2):
+        records.read("submissions", id="8c1f0d9e", queue_id="4E88A2300001")
+    records.read("submissions", id="8c1f0d9f", queue_id="4E88A2300002")
+    batch = records.engine.take()
+    records.read("account-commands", action="describe", id="d-1")
+
+    assert batch.counts == {("messages",): 2, ("messages_repeated",): 1}
+    assert applied_offsets(batch.touched[USER])["submissions"] == 2
+    [(_, view)] = records.written()
+    assert view["messages_24h"] == 2
+
+
+def test_a_message_read_again_after_a_crash_is_skipped_and_written_once_more(records):
+    """Its offset says that it was applied; the changelog may not have it."""
+    records.read("submissions", offset=5)
+    first = records.engine.take()
+    records.read("submissions", offset=5)
+    again = records.engine.take()
+
+    assert again.touched == first.touched
+    assert again.counts == {}
+
+
+def test_foreign_senders_are_shown_in_the_incident_its_notification_and_the_view(records):
+    """Evidence for who asks what was done with the account; its own address is none."""
+    records.policy(notify=["soc@example.org"])
+    for minute, sender in enumerate(("Boss@Example.com", USER, "alias@example.org", "boss@example.com")):
+        records.read("submissions", sender=sender, time=NOW - 60_000 * minute)
+    records.read(ip=GERMAN)
+    records.read(ip=FRENCH)
+    records.read("account-commands", action="describe", id="d-1")
+    written = dict(records.written())
+
+    expected = [
+        {"sender": "boss@example.com", "relation": "foreign", "messages": 2, "first": NOW - 180_000, "last": NOW},
+        {
+            "sender": "alias@example.org",
+            "relation": "domain",
+            "messages": 1,
+            "first": NOW - 120_000,
+            "last": NOW - 120_000,
+        },
+    ]
+    for shown in (written["incidents"], written["notifications"]["details"], written["account-views"]):
+        assert (shown["messages_24h"], shown["foreign_messages_24h"]) == (4, 3)
+        assert shown["foreign_senders"] == expected
+
+
+def test_a_message_leaves_the_rest_of_an_account_as_it_was(records):
+    """Networks, an open incident and its block: messages are counted beside them."""
+    records.policy()
+    records.read(ip=GERMAN)
+    records.read(ip=FRENCH)
+    before = unpack(records.engine.take().touched[USER])
+
+    records.read("submissions")
+
+    after = unpack(records.engine.take().touched[USER])
+    assert after.messages.in_24h(NOW) == 1
+    after.messages = before.messages
+    assert after == before
+
+
 def test_a_question_is_answered_each_time_it_is_asked(records):
     """It changes nothing, so it is no command that could have been applied already."""
     for _ in range(2):
@@ -268,7 +333,7 @@ class Everywhere(FixedPlaces):
     def __init__(self, country: str) -> None:
         self._country = country
 
-    def country(self, address: str) -> str | None:
+    def country_of(self, number: int) -> str | None:
         """Always the same."""
         return self._country
 

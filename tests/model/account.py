@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.model.messages import Messages
 from tests.model.tables import Policy
-from tests.model.values import KEPT_MS, QUARTER_MS, Network, Seen, by_version_and_number
+from tests.model.values import KEPT_MS, Network, Seen, by_version_and_number
 
 MOST_NETWORKS = 64
 MOST_FAMILIAR = 8
@@ -131,9 +132,13 @@ class Account:
     """Logins up to here never count: the last reset or unblock, or the end of a block before the last one."""
     block: Block | None = None
     episode: Incident | None = None
-    messages: list[int] = field(default_factory=list)
+    messages: Messages = field(init=False)
     last_command: str | None = None
     read: int = 0
+
+    def __post_init__(self) -> None:
+        """Nothing sent yet."""
+        self.messages = Messages(self.name)
 
     def networks(self) -> dict[Network, Activity]:
         """The kept networks, sorted by version and number."""
@@ -203,8 +208,3 @@ class Account:
             key=lambda one: (one.network in present, one.last.time, by_version_and_number(one.network)),
         )
         self.let_go(activity.network for activity in others[: len(kept) - MOST_NETWORKS])
-
-    def messages_24h(self, now_ms: int) -> int:
-        """Accepted submissions whose time falls in the quarter hour of `now` or the 95 before it."""
-        quarter = now_ms // QUARTER_MS
-        return sum(quarter - 95 <= time // QUARTER_MS <= quarter for time in self.messages)

@@ -42,6 +42,15 @@ PREFIXES: tuple[Value, ...] = (
     {"ipv6_prefix": 128},
     {"ipv4_prefix": 7},
 )
+SENDERS = (
+    "",
+    "user@example.org",
+    "User+List@Example.org",
+    "alias@example.org",
+    "Boss@example.com",
+    "boss@example.com.",
+    "no",
+)
 SCOPES = ("everyone", "group:a", "group:a/b", "domain:example.org", "account:user@example.org")
 
 
@@ -199,6 +208,15 @@ def _by_hand(action: str) -> Callable[[Choose, Flavour], Value]:
     return make
 
 
+def _submission(choose: Choose, kind: Flavour) -> Value:
+    return {
+        "account": choose(kind.accounts),
+        "accepted": choose((True, True, False)),
+        "sender": choose(SENDERS),
+        "id": choose((None, None, "1", "2")),
+    }
+
+
 def _bad(choose: Choose, kind: Flavour) -> Value:
     good = _login(choose, kind)
     wrong: tuple[Value, ...] = (
@@ -227,5 +245,5 @@ MAKERS: dict[str, Callable[[Choose, Flavour], Value]] = {
     "reset": _by_hand("reset"),
     "block": _by_hand("block"),
     "unblock": _by_hand("unblock"),
-    "submission": lambda choose, kind: {"account": choose(kind.accounts), "accepted": choose((True, True, False))},
+    "submission": _submission,
 }

@@ -65,7 +65,7 @@ def _other(move: Move, now_ms: int, time: int, number: int) -> Step:
     if move.kind == "group":
         return Step("domains", now_ms, value if value["group"] else None, value["domain"])
     if move.kind == "submission":
-        sent = {"time": time, **value, "sender": "user@example.org", "recipients": 3}
+        sent = {"time": time, **value, "recipients": 3}
         return Step("submissions", now_ms, sent, _key(value["account"]))
     name = "the same" if value["same"] else f"command {number}"
     command = {"time": time, "id": name, "actor": "admin", **{k: v for k, v in value.items() if k != "same"}}

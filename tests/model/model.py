@@ -63,7 +63,7 @@ class Model:
 
     def _submission(self, account: Account, value: Record, now_ms: int) -> list[Output]:
         if value["accepted"]:
-            account.messages.append(judged_time(value["time"], now_ms))
+            account.messages.read(value, judged_time(value["time"], now_ms), now_ms)
         return []
 
     def _command(self, account: Account, value: Record, now_ms: int) -> list[Output]:

@@ -3,6 +3,8 @@
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
+from streams.core.addresses import format_address
+
 COUNTRIES = {
     "192.0.2.0/24": "DE",
     "198.51.100.0/25": "FR",
@@ -33,6 +35,10 @@ class FixedPlaces:
         """The country of an address."""
         number = ip_address(address)
         return next((country for cidr, country in RANGES if cidr.version == number.version and number in cidr), None)
+
+    def country_of(self, number: int) -> str | None:
+        """The country of an address given as a number."""
+        return self.country(format_address(number))
 
     def place(self, address: str) -> Place:
         """The place of an address."""

@@ -32,7 +32,7 @@ def incident_record(account: Account, incident: Incident, now_ms: int) -> Record
             {"country": country, "logins": by_country[country]}
             for country in sorted(by_country, key=lambda country: country or "")
         ],
-        "messages_24h": account.messages_24h(now_ms),
+        **account.messages.record(now_ms),
         "policy": incident.policy.record,
         "revised": now_ms,
         "ignored_logins": account.ignored,

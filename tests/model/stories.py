@@ -49,7 +49,7 @@ def _incident(record: dict[str, Any], name: str) -> str:
     line = f"incident {name}{record['revision']}: {record['rule']} {record['count']} > {record['limit']}"
     line += f" at {time_text(record['opened'])}"
     line += ", observed" if record["mode"] == "observe" else ""
-    line += f", {record['messages_24h']} messages" if record["messages_24h"] else ""
+    line += _messages(record)
     line += f", {record['ignored_logins']} ignored" if record["ignored_logins"] else ""
     shown = len(record["networks"])
     line += f", {record['networks_ever']} ever" if record["networks_ever"] != shown else ""
@@ -57,6 +57,14 @@ def _incident(record: dict[str, Any], name: str) -> str:
         old = [_network(network) for network in record["networks"] if network["days"] > 1]
         return f"{line}: {shown} networks" + _list(" with", old)
     return line + _list(":", [_network(network) for network in record["networks"]])
+
+
+def _messages(record: dict[str, Any]) -> str:
+    text = f", {record['messages_24h']} messages" if record["messages_24h"] else ""
+    senders = [f"{sender['messages']} as {sender['sender']}" for sender in record["foreign_senders"][:MOST_SHOWN]]
+    more = record["foreign_messages_24h"] - sum(sender["messages"] for sender in record["foreign_senders"])
+    parts = [*senders, *([f"{more} as others"] if more else [])]
+    return text + (f" ({', '.join(parts)})" if parts else "")
 
 
 def _network(network: dict[str, Any]) -> str:
@@ -78,7 +86,7 @@ def _view(record: dict[str, Any], names: dict[str | None, str]) -> str:
         line += f", incident {names[record['incident']]}"
     if record["cutoff"] is not None:
         line += f", counting from {time_text(record['cutoff'])}"
-    line += f", {record['messages_24h']} messages" if record["messages_24h"] else ""
+    line += _messages(record)
     line += f", {record['ignored_logins']} ignored" if record["ignored_logins"] else ""
     return line + _list(":", [_viewed(network) for network in record["networks"]])
 
