@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 PYTEST_ARGS ?= -n auto --dist loadfile
 
-.PHONY: help setup demo test test-deps lint types contracts format docs site package sbom licences audit lock bench bench-smoke clean
+.PHONY: help setup demo test test-deps lint types contracts format dovecot24 docs site package sbom licences audit lock bench bench-smoke clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -23,14 +23,17 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup ## the product at work in one terminal (embedded broker; Ctrl-C ends it)
 	$(BIN)/loginwatch demo
 
+dovecot24: ## a real Dovecot 2.4 in .dovecot24 for the tests, by debootstrap (as root, about a minute)
+	tests/dovecot24 .dovecot24
+
 test: setup ## all tests; parts of the system that are missing are skipped with a reason
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(if $(wildcard .dovecot24),DOVECOT24_ROOT=$(CURDIR)/.dovecot24) $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-deps: ## the system parts of the tests, from Debian's packages (as root)
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 	    openjdk-17-jre-headless maven \
-	    dovecot-imapd dovecot-pop3d dovecot-submissiond dovecot-managesieved postfix \
+	    dovecot-imapd dovecot-pop3d dovecot-submissiond dovecot-managesieved postfix jq \
 	    chromium fonts-noto-color-emoji postgresql prometheus docker-compose systemd
 
 lint: setup ## style

@@ -176,6 +176,8 @@ def was_kicked_at_proxy(answer: Answer) -> bool:
     """
     Did a kick close anything at a proxy of 2.3? What is no proxy may say what it likes.
 
+    A no may be wrong: 2.3.19 closes the sessions of all its login processes, but counts those of one.
+
     >>> was_kicked_at_proxy(Answer(({"count": "1"},))), was_kicked_at_proxy(Answer(error="exitCode", exit_code=75))
     (True, False)
     """

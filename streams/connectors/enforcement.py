@@ -8,11 +8,7 @@ another, in time or in memory. Read on in `enforcement_outlet` (one receiver at 
 """
 
 import asyncio
-import signal
-import threading
 from collections.abc import Callable
-
-import structlog
 
 from streams.bus.health import HealthServer
 from streams.connectors.doveadm_backend import REPEAT_MS, DoveadmBackend
@@ -21,6 +17,7 @@ from streams.connectors.enforcement_outlet import Outlet, Sink
 from streams.connectors.enforcement_queue import Patience, Queue
 from streams.connectors.enforcement_reading import BlockReader
 from streams.connectors.receivers import Receiver, new_session, receivers_of, tls_of
+from streams.connectors.serving import serve_until_told
 from streams.connectors.topic_reader import SESSION_TIMEOUT_MS
 from streams.connectors.webhook import Webhook
 from streams.errors import ConfigurationError
@@ -28,8 +25,6 @@ from streams.metrics import ENFORCEMENT_OLDEST_PENDING, ENFORCEMENT_PENDING, Met
 from streams.records.codec import Codec
 from streams.records.registry import from_settings
 from streams.settings import Settings
-
-log = structlog.get_logger(__name__)
 
 HOUR_MS = 3_600_000
 
@@ -121,34 +116,16 @@ def _first(group: ExceptionGroup[Exception]) -> Exception:
 
 def serve(settings: Settings, *, ready: Callable[[Enforcement, HealthServer], None] | None = None) -> int:
     """
-    Enforce until SIGTERM or SIGINT; the exit code. In a thread other than the main one there are no signals: keep the
-    process that `ready` is given, and call its `stop` on its event loop.
+    Enforce as `serve_until_told` says.
 
     Raises ConfigurationError for settings that cannot work, DeliveryError when Kafka lost a dead letter.
     """
-
-    async def main() -> None:
-        enforcement = Enforcement(settings)
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, enforcement.stop)
-        health = HealthServer(
-            settings.enforcement_health_listen,
-            metrics=enforcement.metrics,
-            ready=enforcement.problems,
-            setting="enforcement_health_listen",
-        )
-        with health:
-            log.info(
-                "enforcement starts",
-                health=health.address,
-                backends=len(settings.enforcement_doveadm_urls),
-                webhooks=len(settings.enforcement_webhooks),
-            )
-            if ready is not None:
-                ready(enforcement, health)
-            await enforcement.run()
-        log.info("enforcement stopped")
-
-    asyncio.run(main())
-    return 0
+    return serve_until_told(
+        "enforcement",
+        lambda: Enforcement(settings),
+        settings.enforcement_health_listen,
+        setting="enforcement_health_listen",
+        ready=ready,
+        backends=len(settings.enforcement_doveadm_urls),
+        webhooks=len(settings.enforcement_webhooks),
+    )

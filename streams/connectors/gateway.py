@@ -19,15 +19,16 @@ import secrets
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from operator import attrgetter
+from typing import Any, Self
 
 import orjson
 import structlog
 import uvloop
 
 from streams.bus.view import Record, TableView
+from streams.connectors.answering_door import AnsweringDoor, wall_ms
 from streams.connectors.auth_policy import PASS, answer, login_record, parse_request, usable
 from streams.connectors.blocks_view import Answer, BlocksView
 from streams.connectors.door_measures import DoorMeasures
@@ -39,15 +40,9 @@ from streams.core.accounts import canonical_account
 from streams.core.refusal import Refused
 from streams.errors import ConfigurationError
 from streams.metrics import (
-    BLOCKS_HELD,
     BLOCKS_UNREADABLE,
     DOOR_ANSWERS,
-    DOOR_CONNECTIONS,
     DOOR_REFUSED,
-    KAFKA_UP,
-    REPORTS_BUFFERED,
-    VIEW_LAG,
-    VIEW_READY,
     Metrics,
 )
 from streams.records import registry
@@ -59,8 +54,6 @@ LOG = structlog.get_logger(__name__)
 
 NOT_A_SERVICE = "doveadm"
 """`doveadm auth test` asks and reports like a login, but is none."""
-TICK_S = 0.05
-"""How often acknowledgements are taken and the state is looked at."""
 ID_BYTES = 12
 REGISTRY_PATIENCE_S = 2.0
 """At start a schema registry is waited for no longer: a door that is not there is worse than its bytes' form."""
@@ -69,66 +62,46 @@ SWITCH_S = 0.0005
 KEY_AND_VALUE = attrgetter("key", "value")
 
 
-class Gateway:
+class Gateway(AnsweringDoor):
     """
     One gateway: its listener, its view of `blocks`, its way to Kafka.
 
-    Raises ConfigurationError when it may not or cannot start so. `run` serves until `request_stop` or a signal.
+    Raises ConfigurationError when it may not or cannot start so. `run` serves until `request_stop`.
     """
 
     def __init__(self, settings: Settings, *, codec: Codec | None = None) -> None:
         options = _door_options(settings)
-        self.metrics = Metrics("gateway")
-        self._measures = DoorMeasures(self.metrics)
+        metrics = Metrics("gateway")
+        self._measures = DoorMeasures(metrics)
         self._settings = settings
         codec = codec or Codec(registry.from_settings(settings, patience_s=REGISTRY_PATIENCE_S))
-        self._blocks = BlocksView(codec, _now_ms, self._measures.count_by(BLOCKS_UNREADABLE, "reason"))
+        blocks = BlocksView(codec, wall_ms, self._measures.count_by(BLOCKS_UNREADABLE, "reason"))
         self._view = TableView(settings, [BLOCKS], apply_batch=self._apply, name="blocks")
         self._weakforced = WeakforcedDoor(
             settings,
             codec,
-            self.metrics,
-            self._blocks,
-            clock_ms=_now_ms,
+            metrics,
+            blocks,
+            clock_ms=wall_ms,
             ready=lambda: self.ready,
             stats=self._measures.stats,
         )
-        self._views = (self._view, self._weakforced.view)
-        self._reports = ReportSender(settings, codec, self.metrics)
         self._deny = answer(-1, settings.gateway_deny_message)
         self._count_answer = self._measures.count_by(DOOR_ANSWERS, "answer")
-        self._stop: asyncio.Event | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop_asked = False
-        self._door = HttpDoor(
-            options,
-            {"allow": self._measures.command("allow", self.allow, PASS)},
-            {
-                "/health/live": self._live_page,
-                "/livez": self._live_page,  # weakforced's names
-                "/health/ready": self._ready_page,
-                "/readyz": self._ready_page,
-                "/metrics": self._metrics_page,
-            },
-            self._measures.count_by(DOOR_REFUSED, "reason"),
-            {name: self._measures.call(name, call) for name, call in self._calls().items()},
+        super().__init__(
+            "gateway",
+            metrics,
+            self._listener_of(options),
+            views=(self._view, self._weakforced.view),
+            blocks=blocks,
+            held=(blocks, self._weakforced.lists),
+            reports=ReportSender(settings, codec, metrics),
+            drain_s=settings.gateway_drain_timeout,
         )
-        self._show_gauges()
-
-    @property
-    def port(self) -> int:
-        """The port listened on; 0 while it does not listen."""
-        return self._door.port
-
-    @property
-    def ready(self) -> bool:
-        """Whether answers are judged: all blocks and lists are loaded, and no stop was asked for."""
-        loaded = all(view.caught_up.is_set() and view.failure is None for view in self._views)
-        return loaded and not self._stop_asked
 
     def allow(self, body: bytes, _peer: str) -> bytes:
         """May this login go on? Changes nothing, so Dovecot's two questions get one answer."""
-        now_ms = _now_ms()
+        now_ms = wall_ms()
         account: str | None = None
         try:
             question = parse_request(body)
@@ -159,7 +132,7 @@ class Gateway:
 
         A body that is no report is answered 500, as by weakforced; one that cannot be used is ours to mend.
         """
-        now_ms = _now_ms()
+        now_ms = wall_ms()
         try:
             question = parse_request(body)
         except Refused as refusal:
@@ -179,103 +152,49 @@ class Gateway:
                 self._reports.refuse(json.dumps(login).encode(), now_ms, refusal)
         return OK
 
-    async def run(self, ready: Callable[["Gateway"], None] | None = None) -> None:
-        """
-        Serve until stopped, then drain: no new connections, open requests answered, reports flushed.
-
-        `ready` is called once, when all blocks are loaded. Kafka may be away at start: then everybody is let pass, counted.
-        """
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        for view in self._views:
-            view.start()
+    async def run(self, ready: Callable[[Self], None] | None = None) -> None:
+        """As every door, and tidies the lists of weakforced's clients meanwhile."""
         tidying = asyncio.create_task(self._weakforced.tidy_for_ever())
         try:
-            await self._door.start()
-            LOG.info("gateway listens", address=self._settings.gateway_listen, port=self.port)
-            await self._serve(ready)
+            await super().run(ready)
         finally:
-            self._loop = None
             tidying.cancel()
-            await self._drain()
 
-    def request_stop(self) -> None:
-        """Ask for the end of `run`, from any thread or a signal."""
-        self._stop_asked = True
-        if self._loop is not None and self._stop is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
-
-    async def _serve(self, ready: Callable[["Gateway"], None] | None) -> None:
-        assert self._stop is not None
-        announced = without_kafka = False
-        while not self._stop_asked:
-            self._reports.poll()
-            self._blocks.forget_ended(_now_ms())
-            if not announced and self.ready:
-                announced = True
-                LOG.info("gateway ready", blocks=len(self._blocks))
-                if ready is not None:
-                    ready(self)
-            without_kafka = self._say_changes(without_kafka)
-            try:
-                await asyncio.wait_for(self._stop.wait(), TICK_S)
-            except TimeoutError:
-                continue
-
-    async def _drain(self) -> None:
-        self._stop_asked = True
-        deadline = time.monotonic() + self._settings.gateway_drain_timeout
-        await self._door.stop(self._settings.gateway_drain_timeout / 2)
-        self._blocks.close()
-        self._weakforced.lists.close()
-        unsent, *_ = await asyncio.gather(
-            asyncio.to_thread(self._reports.close, max(0.1, deadline - time.monotonic())),
-            *(asyncio.to_thread(view.stop) for view in self._views),
-        )
-        LOG.info("gateway stopped", reports_unsent=unsent)
+    def addresses(self) -> dict[str, Any]:
+        """Where it listens, for the log."""
+        return {"address": self._settings.gateway_listen}
 
     def _apply(self, records: list[Record]) -> None:
         self._blocks.apply(map(KEY_AND_VALUE, records))
 
+    def _listener_of(self, options: DoorOptions) -> HttpDoor:
+        return HttpDoor(
+            options,
+            {"allow": self._measures.command("allow", self.allow, PASS)},
+            {
+                "/health/live": self._live_page,
+                "/livez": self._live_page,  # weakforced's names
+                "/health/ready": self._ready_page,
+                "/readyz": self._ready_page,
+                "/metrics": self._metrics_page,
+            },
+            self._measures.count_by(DOOR_REFUSED, "reason"),
+            {name: self._measures.call(name, call) for name, call in self._calls().items()},
+        )
+
     def _calls(self) -> dict[str, Call]:
         return {"report": Call("POST", self.report), **self._weakforced.calls()}
 
-    def _kafka_up(self) -> bool:
-        return all(view.last_error is None for view in self._views) and self._reports.problem() is None
-
-    def _say_changes(self, without_kafka: bool) -> bool:
-        """One line of log when Kafka goes or comes back; whether it is away now."""
-        if self._kafka_up() is not without_kafka:
-            return without_kafka
-        if without_kafka:
-            LOG.warning("gateway has Kafka again")
-        else:
-            LOG.warning("gateway is without Kafka, answers from what it knows", reasons=self._troubles())
-        return not without_kafka
-
-    def _troubles(self) -> list[str]:
-        """What the operator should know although logins are answered: sentences."""
-        return [trouble for trouble in (*(view.problem() for view in self._views), self._reports.problem()) if trouble]
-
     def _live_page(self) -> tuple[int, str, bytes]:
-        # a view that ended never comes back by itself; a broker that is away does
-        reasons = [view.problem() or "" for view in self._views if view.failure is not None]
+        reasons = self.failures()
         return _health("live", not reasons, reasons)
 
     def _ready_page(self) -> tuple[int, str, bytes]:
-        reasons = self._troubles() + (["the gateway is stopping"] if self._stop_asked else [])
+        reasons = self.troubles() + (["the gateway is stopping"] if self._stop_asked else [])
         return _health("ready", self.ready, reasons)
 
     def _metrics_page(self) -> tuple[int, str, bytes]:
         return 200, "text/plain; version=0.0.4; charset=utf-8", self.metrics.page()
-
-    def _show_gauges(self) -> None:
-        show = self.metrics.on_scrape
-        show(BLOCKS_HELD, lambda: len(self._blocks))
-        show(VIEW_LAG, self._view.lag)
-        show(VIEW_READY, self._view.caught_up.is_set)
-        show(KAFKA_UP, self._kafka_up)
-        show(REPORTS_BUFFERED, lambda: self._reports.waiting)
-        show(DOOR_CONNECTIONS, lambda: self._door.connections)
 
 
 def serve(settings: Settings, *, gateway: Gateway | None = None, ready: Callable[[Gateway], None] | None = None) -> int:
@@ -325,10 +244,6 @@ def _door_options(settings: Settings) -> DoorOptions:
         tls_cert_file=settings.gateway_tls_cert_file,
         tls_key_file=settings.gateway_tls_key_file,
     )
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _health(name: str, good: bool, reasons: list[str]) -> tuple[int, str, bytes]:

@@ -8,8 +8,6 @@ Message-IDs. Read on in `mail_reading` (Kafka), `mail_outbox` (what is sent when
 """
 
 import asyncio
-import signal
-import threading
 from collections.abc import Callable
 from time import monotonic, time
 
@@ -23,6 +21,7 @@ from streams.connectors.mail_format import Writer, compose, message_id_of
 from streams.connectors.mail_outbox import HOUR_MS, Notice, Outbox, Patience, Pending, finish
 from streams.connectors.mail_reading import Notification, NotificationReader
 from streams.connectors.mail_undeliverable import Undeliverable
+from streams.connectors.serving import serve_until_told
 from streams.connectors.topic_reader import SESSION_TIMEOUT_MS, come
 from streams.core.refusal import Refused
 from streams.errors import ConfigurationError
@@ -257,32 +256,18 @@ class Mailer:
 
 def serve(settings: Settings, *, ready: Callable[[Mailer, HealthServer], None] | None = None) -> int:
     """
-    Run a mailer until SIGTERM or SIGINT; the exit code. In a thread other than the main one there are no signals: keep the
-    mailer that `ready` is given, and call its `stop` on its event loop.
+    Run a mailer as `serve_until_told` says.
 
     Raises ConfigurationError for settings that cannot work, DeliveryError when Kafka lost a dead letter.
     """
-
-    async def main() -> None:
-        mailer = Mailer(settings)
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, mailer.stop)
-        health = HealthServer(
-            settings.mailer_health_listen,
-            metrics=mailer.metrics,
-            ready=mailer.problems,
-            setting="mailer_health_listen",
-        )
-        with health:
-            log.info("mailer starts", health=health.address, server=settings.smtp_host)
-            if ready is not None:
-                ready(mailer, health)
-            await mailer.run()
-        log.info("mailer stopped")
-
-    asyncio.run(main())
-    return 0
+    return serve_until_told(
+        "mailer",
+        lambda: Mailer(settings),
+        settings.mailer_health_listen,
+        setting="mailer_health_listen",
+        ready=ready,
+        server=settings.smtp_host,
+    )
 
 
 def writer_of(settings: Settings) -> Writer:

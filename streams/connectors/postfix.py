@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any
+from typing import Any, Self
 
 import orjson
 import structlog
@@ -25,6 +25,7 @@ import uvloop
 from streams.bus.health import HealthServer
 from streams.bus.view import Record, TableView
 from streams.connectors.access_lists import AccessLists
+from streams.connectors.answering_door import AnsweringDoor, usable, wall_ms
 from streams.connectors.blocks_view import Answer, BlocksView
 from streams.connectors.policy_door import PolicyDoor, PolicyDoorOptions
 from streams.connectors.policy_protocol import PASS, REPLACEMENT, Request, parse_denial, reply
@@ -40,20 +41,14 @@ from streams.errors import ConfigurationError
 from streams.metrics import (
     ACCESS_ENTRIES,
     ACCESS_UNREADABLE,
-    BLOCKS_HELD,
     BLOCKS_UNREADABLE,
-    DOOR_CONNECTIONS,
     DOOR_REFUSED,
     DOOR_SECONDS,
-    KAFKA_UP,
     POLICY_ANSWERS,
-    REPORTS_BUFFERED,
     RULES_READY,
     RULES_UNREADABLE,
     SENDERS_REFUSED,
     SENDERS_SEEN,
-    VIEW_LAG,
-    VIEW_READY,
     Metrics,
 )
 from streams.records import registry
@@ -69,8 +64,6 @@ MOST_REMEMBERED = 100_000
 CONNECTION_MS = 600_000
 """A silent SMTP connection ends sooner (smtpd_timeout, 300 s): the same client address and port later is another one."""
 MESSAGE_MS = 86_400_000
-TICK_S = 0.05
-"""How often acknowledgements are taken and the state is looked at."""
 ID_BYTES = 12
 REGISTRY_PATIENCE_S = 2.0
 KIND_OF = {Answer.OPEN: "allowed", Answer.DENIED: "denied", Answer.FAMILIAR: "familiar"}
@@ -79,7 +72,7 @@ DENIALS = {"denied": "postfix_deny_action", "blacklisted": "postfix_list_action"
 KEY_AND_VALUE = attrgetter("key", "value")
 
 
-class Postfix:
+class Postfix(AnsweringDoor):
     """
     One policy service: its listeners, its views of blocks and rules, its way to Kafka.
 
@@ -90,16 +83,12 @@ class Postfix:
         self._denials = {kind: _denial(settings, name) for kind, name in DENIALS.items()}
         self.metrics = Metrics("postfix")
         self._settings = settings
-        self._door = PolicyDoor(_door_options(settings), self.answer, self._count_by(DOOR_REFUSED, "reason"))
         codec = codec or Codec(registry.from_settings(settings, patience_s=REGISTRY_PATIENCE_S))
-        self._blocks = BlocksView(codec, _now_ms, self._count_by(BLOCKS_UNREADABLE, "reason"))
+        blocks = BlocksView(codec, wall_ms, self._count_by(BLOCKS_UNREADABLE, "reason"))
         self._blocks_view = TableView(settings, [BLOCKS], apply_batch=self._apply_blocks, name="blocks")
         self._rules = RulesView(codec, settings.default_domain, self._count_by(RULES_UNREADABLE, "reason"))
         self._rules_view = TableView(settings, [POLICIES, DOMAINS], self._rules.apply, name="rules")
         self._lists = AccessLists(codec, settings.default_domain, self._count_by(ACCESS_UNREADABLE, "reason"))
-        self._lists_view = TableView(settings, [ACCESS_LISTS], apply_batch=self._apply_lists, name="lists")
-        self._views = (self._blocks_view, self._rules_view, self._lists_view)
-        self._reports = ReportSender(settings, codec, self.metrics, records=RECORDS, buffer=settings.postfix_buffer)
         self._counted_at = COUNTED_AT[settings.postfix_count_at]
         self._messages = Remembered(MOST_REMEMBERED, MESSAGE_MS)
         self._connections = Remembered(MOST_REMEMBERED, CONNECTION_MS)
@@ -108,22 +97,21 @@ class Postfix:
         self._count_sender = self._count_by(SENDERS_SEEN, "relation")
         self._count_refused = self._count_by(DOOR_REFUSED, "reason")
         self._observe_seconds = self.metrics.of(DOOR_SECONDS, command="policy").observe
-        self._stop: asyncio.Event | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop_asked = False
         self.health_address = ""
         """Host and port of /metrics and /health while it runs."""
-        self._show_gauges()
-
-    @property
-    def port(self) -> int:
-        """The port listened on; 0 while there is none."""
-        return self._door.port
-
-    @property
-    def ready(self) -> bool:
-        """Whether requests are judged: all blocks, rules and lists are loaded, and no stop was asked for."""
-        return not self._reasons()
+        lists_view = TableView(settings, [ACCESS_LISTS], apply_batch=self._apply_lists, name="lists")
+        super().__init__(
+            "postfix door",
+            self.metrics,
+            PolicyDoor(_door_options(settings), self.answer, self._count_refused),
+            views=(self._blocks_view, self._rules_view, lists_view),
+            blocks=blocks,
+            held=(blocks, self._rules, self._lists),
+            reports=ReportSender(settings, codec, self.metrics, records=RECORDS, buffer=settings.postfix_buffer),
+            drain_s=settings.postfix_drain_timeout,
+        )
+        self.metrics.on_scrape(ACCESS_ENTRIES, lambda: len(self._lists))
+        self.metrics.on_scrape(RULES_READY, self._rules_view.caught_up.is_set)
 
     def answer(self, request: Request | Refused) -> bytes:
         """The answer to one request. Never raises."""
@@ -137,39 +125,28 @@ class Postfix:
         finally:
             self._observe_seconds(time.perf_counter() - start)
 
-    async def run(self, ready: Callable[["Postfix"], None] | None = None) -> None:
-        """
-        Serve until stopped, then drain: no new connections, begun requests answered, reports flushed.
-
-        `ready` is called once, when blocks, rules and lists are loaded. Kafka may be away at start: then all passes, counted.
-        """
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+    async def run(self, ready: Callable[[Self], None] | None = None) -> None:
+        """As every door, with pages of its own for health and metrics."""
         health = HealthServer(
             self._settings.postfix_health_listen,
             metrics=self.metrics,
             ready=self._reasons,
-            live=self._failures,
+            live=self.failures,
             remarks=self._remarks,
             setting="postfix_health_listen",
         )
         with health:
             self.health_address = health.address
-            for view in self._views:
-                view.start()
-            try:
-                await self._door.start()
-                LOG.info("postfix door listens", address=self._settings.postfix_listen, port=self.port,
-                         socket=self._settings.postfix_socket, health=health.address)  # fmt: skip
-                await self._serve(ready)
-            finally:
-                self._loop = None
-                await self._drain()
+            await super().run(ready)
 
-    def request_stop(self) -> None:
-        """Ask for the end of `run`, from any thread or a signal."""
-        self._stop_asked = True
-        if self._loop is not None and self._stop is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
+    def addresses(self) -> dict[str, Any]:
+        """Where it listens, for the log."""
+        settings = self._settings
+        return {
+            "address": settings.postfix_listen,
+            "socket": settings.postfix_socket,
+            "health": self.health_address,
+        }
 
     def _answer(self, request: Request | Refused) -> bytes:
         if isinstance(request, Refused):
@@ -193,7 +170,7 @@ class Postfix:
 
     def _answer_nobody(self, request: Request, refused: Refused) -> bytes:
         """A name that is no account's passes unjudged, but not from a black-listed address."""
-        now_ms = _now_ms()
+        now_ms = wall_ms()
         listed = self._lists.judge(request.client_address, None, now_ms)
         if listed is not None and listed.listed == "blacklist":
             self._count_answer("blacklisted")
@@ -223,7 +200,7 @@ class Postfix:
 
     def _standing(self, account: str, address: str) -> str:
         """What lists and blocks say of a client, as a kind of answer. As at the gateway, the white list goes before all."""
-        now_ms = _now_ms()
+        now_ms = wall_ms()
         listed = self._lists.judge(address, account, now_ms)
         if listed is not None:
             return f"{listed.listed}ed"
@@ -232,7 +209,7 @@ class Postfix:
         return KIND_OF[self._blocks.ask(account, address, now_ms)]
 
     def _report(self, request: Request, account: str, kind: str) -> None:
-        now_ms, denied = _now_ms(), kind in self._denials
+        now_ms, denied = wall_ms(), kind in self._denials
         if self._settings.postfix_report_logins and request.mechanism != THROUGH_DOVECOT:
             connection = (request.client_address, request.client_port, account, denied)
             if self._connections.is_new(connection, now_ms):
@@ -261,80 +238,22 @@ class Postfix:
     def _dead_letter(self, record: dict[str, Any], topic: str, refused: Refused) -> None:
         self._reports.refuse(orjson.dumps(record), record["time"], refused, topic=topic)
 
-    async def _serve(self, ready: Callable[["Postfix"], None] | None) -> None:
-        assert self._stop is not None
-        announced = without_kafka = False
-        while not self._stop_asked:
-            self._reports.poll()
-            self._blocks.forget_ended(_now_ms())
-            if not announced and self.ready:
-                announced = True
-                LOG.info("postfix door ready", blocks=len(self._blocks))
-                if ready is not None:
-                    ready(self)
-            without_kafka = self._say_changes(without_kafka)
-            try:
-                await asyncio.wait_for(self._stop.wait(), TICK_S)
-            except TimeoutError:
-                continue
-
-    async def _drain(self) -> None:
-        self._stop_asked = True
-        deadline = time.monotonic() + self._settings.postfix_drain_timeout
-        await self._door.stop(self._settings.postfix_drain_timeout / 2)
-        self._blocks.close()
-        self._rules.close()
-        self._lists.close()
-        unsent, *_ = await asyncio.gather(
-            asyncio.to_thread(self._reports.close, max(0.1, deadline - time.monotonic())),
-            *(asyncio.to_thread(view.stop) for view in self._views),
-        )
-        LOG.info("postfix door stopped", reports_unsent=unsent)
-
     def _apply_blocks(self, records: list[Record]) -> None:
         self._blocks.apply(map(KEY_AND_VALUE, records))
 
     def _apply_lists(self, records: list[Record]) -> None:
         self._lists.apply(map(KEY_AND_VALUE, records))
 
-    def _kafka_up(self) -> bool:
-        return all(view.last_error is None for view in self._views) and self._reports.problem() is None
-
-    def _say_changes(self, without_kafka: bool) -> bool:
-        """One line of log when Kafka goes or comes back; whether it is away now."""
-        if self._kafka_up() is not without_kafka:
-            return without_kafka
-        if without_kafka:
-            LOG.warning("postfix door has Kafka again")
-        else:
-            LOG.warning("postfix door is without Kafka, answers from what it knows", reasons=self._remarks())
-        return not without_kafka
-
     def _reasons(self) -> list[str]:
         """Why requests are not judged as they should be, sentences."""
-        unready = [view for view in self._views if not _usable(view)]
+        unready = [view for view in self._views if not usable(view)]
         reasons = [view.problem() or "a view is not ready" for view in unready]
         return [*reasons, "the policy service is stopping"] if self._stop_asked else reasons
 
     def _remarks(self) -> list[str]:
         """What an operator should know although requests are judged: sentences."""
-        views = [view.problem() for view in self._views if _usable(view)]
+        views = [view.problem() for view in self._views if usable(view)]
         return [trouble for trouble in (*views, self._reports.problem()) if trouble]
-
-    def _failures(self) -> list[str]:
-        """A view that ended never comes back by itself; a broker that is away does."""
-        return [view.problem() or "" for view in self._views if view.failure is not None]
-
-    def _show_gauges(self) -> None:
-        show = self.metrics.on_scrape
-        show(BLOCKS_HELD, lambda: len(self._blocks))
-        show(ACCESS_ENTRIES, lambda: len(self._lists))
-        show(VIEW_LAG, self._blocks_view.lag)
-        show(VIEW_READY, self._blocks_view.caught_up.is_set)
-        show(RULES_READY, self._rules_view.caught_up.is_set)
-        show(KAFKA_UP, self._kafka_up)
-        show(REPORTS_BUFFERED, lambda: self._reports.waiting)
-        show(DOOR_CONNECTIONS, lambda: self._door.connections)
 
     def _count_by(self, metric: Any, label: str) -> Callable[[str], None]:
         made: dict[str, Any] = {}
@@ -380,11 +299,3 @@ def _denial(settings: Settings, name: str) -> bytes:
         return reply(parse_denial(getattr(settings, name)))
     except Refused as refused:
         raise ConfigurationError(f"setting {name}: {refused}") from refused
-
-
-def _usable(view: TableView) -> bool:
-    return view.caught_up.is_set() and view.failure is None
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -30,6 +30,9 @@ NOBODY = 65534
 
 PAGE = Path(__file__).parents[2] / "docs" / "mail-servers.md"
 GATEWAY_URL = "http://127.0.0.1:9102/"
+TLS_URL = "https://gateway.example.org:9102/"
+CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
+"""What stands in the page where the tests have values of their own."""
 LOGIN_PROGRAMS = ("imap-login", "pop3-login", "submission-login", "managesieve-login")
 
 SERVICES = """
@@ -198,7 +201,7 @@ class Dovecot:
 
     `ports` are those of its services, `sasl` is the socket at which it authenticates for Postfix. With a `doveadm_key` it
     also serves doveadm's HTTP API, at `doveadm_port`. Its submission service hands messages to the SMTP port `relay`.
-    With `proxy_to` it passes IMAP sessions on to the Dovecot at that port.
+    With `proxy_to` it passes IMAP sessions on to the Dovecot at that port. With `ca` it trusts that authority, for an https URL.
     """
 
     def __init__(
@@ -211,6 +214,7 @@ class Dovecot:
         doveadm_port: int | None = None,
         relay: int | None = None,
         proxy_to: int | None = None,
+        ca: Path | None = None,
         release: Release = DOVECOT_23,
     ) -> None:
         assert release.root is not None, release.missing()
@@ -229,6 +233,11 @@ class Dovecot:
         if url is not None:
             policy = snippet(f"95-loginwatch.conf, {release.name}").replace(GATEWAY_URL, url).replace("SECRET", key)
             configuration += policy + release.patience
+        if ca is not None:
+            shutil.copy(ca, folder / "ca.pem")
+            (folder / "ca.pem").chmod(0o644)
+            configuration += snippet("TLS to the gateway").replace(CA_FILE, str(self._inside / "ca.pem"))
+            configuration = configuration.replace(TLS_URL, url or "")
         if doveadm_key is not None:
             doveadm = snippet(f"96-loginwatch.conf, {release.name}").replace("SECRET", doveadm_key)
             configuration += doveadm.replace("8080", str(self.doveadm_port))
@@ -272,6 +281,11 @@ class Dovecot:
     ) -> str:
         """Log in from an address of the loopback network: "" if it works, else what the client is told."""
         return mail_clients.CLIENTS[service](self.ports[service], user, password, address)
+
+    def reload(self) -> None:
+        """As docs/mail-servers.md advises after the gateway was away."""
+        command = [*self._chroot(), "doveadm", "-c", self._inside / "dovecot.conf", "reload"]
+        subprocess.run(command, check=True, capture_output=True, timeout=20)
 
     def log(self) -> str:
         """What Dovecot wrote."""

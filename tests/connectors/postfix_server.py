@@ -152,9 +152,7 @@ class PostfixServer:
 
 
 @contextmanager
-def running_postfix(
-    policy: str, dovecot: Dovecot | None = None, *, port: int | None = None
-) -> Iterator[PostfixServer]:
+def running_postfix(policy: str, dovecot: Dovecot | None = None, *, port: int | None = None) -> Iterator[PostfixServer]:
     """A Postfix in a folder that goes with it, and beside it a Dovecot that asks nobody, unless one is given."""
     require_postfix()
     with ExitStack() as opened:

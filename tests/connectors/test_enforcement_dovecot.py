@@ -168,7 +168,7 @@ async def test_sessions_that_pass_through_a_proxy_are_closed_at_the_proxy_of_2_3
             async with running(settings(embedded, proxy.doveadm_port), repeat_ms=100) as enforcement:
                 await asyncio.to_thread(write_blocks, embedded.settings, block(ALICE))
                 await eventually_async(alice.ended)
-                await eventually_async(lambda: count(enforcement, "kicks", outcome="closed") == 1)
+                assert enforcement.problems() == []
             assert bob.works()
 
 

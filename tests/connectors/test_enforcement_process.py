@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from streams.bus.embedded import EmbeddedBroker
+from streams.connectors.enforcement import Enforcement
 from streams.demo.processes import environment
 from streams.settings import Settings
 from tests.bus.certificates import make_certificates
@@ -53,7 +55,9 @@ def deliveries(hook: Hook) -> dict[str, str]:
 
 
 @pytest.mark.kafka
-async def test_a_killed_process_loses_nothing_and_the_next_one_goes_on(kafka_settings: Settings, tmp_path: Path) -> None:
+async def test_a_killed_process_loses_nothing_and_the_next_one_goes_on(
+    kafka_settings: Settings, tmp_path: Path
+) -> None:
     """SIGKILL amid orders: every receiver goes on where it was, what comes twice has the same delivery; SIGTERM ends it well."""
     files = make_certificates(tmp_path)
     hook, steady = Hook(), Hook()
@@ -94,22 +98,21 @@ async def test_a_killed_process_loses_nothing_and_the_next_one_goes_on(kafka_set
 
 
 @pytest.mark.parametrize("wrong", ["authority", "name"])
-async def test_a_receiver_with_a_wrong_certificate_is_told_nothing(embedded: Any, tmp_path: Path, wrong: str) -> None:
+async def test_a_receiver_with_a_wrong_certificate_is_told_nothing(
+    embedded: EmbeddedBroker, tmp_path: Path, wrong: str
+) -> None:
     """Signed by nobody that is trusted, or for another name: orders wait, health says why, nothing is sent."""
-    from streams.connectors.enforcement import Enforcement
-
     files = make_certificates(tmp_path)
     hook, dovecot = Hook(), Dovecot24({ALICE: ["203.0.113.5"]})
     async with (
         serving(hook.handle, certificate=files.server) as url,
         serving(dovecot.handle, certificate=files.server) as doveadm,
     ):
-        if wrong == "name":
-            url, doveadm = (one.replace("127.0.0.1", "localhost") for one in (url, doveadm))
+        host = "localhost" if wrong == "name" else "127.0.0.1"
         settings = changed(
             embedded.settings,
-            enforcement_webhooks=(url,),
-            enforcement_doveadm_urls=(doveadm,),
+            enforcement_webhooks=(url.replace("127.0.0.1", host),),
+            enforcement_doveadm_urls=(doveadm.replace("127.0.0.1", host),),
             enforcement_ca_file=str(files.ca) if wrong == "name" else "",
         )
         enforcement = Enforcement(settings, session_timeout_ms=1_500)

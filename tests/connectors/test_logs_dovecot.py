@@ -16,12 +16,14 @@ SERVICES = {"imap": "imap", "pop3": "pop3", "submission": "smtp", "sieve": "siev
 def test_logins_at_a_real_dovecot_are_read_from_its_log(embedded: EmbeddedBroker, release: Release) -> None:
     """Good and bad passwords, with address, protocol, session and the time of now, although the log says no year and no zone."""
     before = now_ms()
-    with running_dovecot(None, release=release) as dovecot:
-        with reading(settings_of(embedded, dovecot.log_file)) as reader:
-            for service in SERVICES:
-                assert dovecot.login("Alice@example.org", address="127.0.0.7", service=service) == "", dovecot.log()
-                assert dovecot.login("bob@example.org", "wrong", address="127.0.0.8", service=service) != ""
-            eventually(lambda: sent(reader) == 4 and sent(reader, "failed_login") == 8, what=dovecot.log())
+    with (
+        running_dovecot(None, release=release) as dovecot,
+        reading(settings_of(embedded, dovecot.log_file)) as reader,
+    ):
+        for service in SERVICES:
+            assert dovecot.login("Alice@example.org", address="127.0.0.7", service=service) == "", dovecot.log()
+            assert dovecot.login("bob@example.org", "wrong", address="127.0.0.8", service=service) != ""
+        eventually(lambda: sent(reader) == 4 and sent(reader, "failed_login") == 8, what=dovecot.log())
 
     found = [value for _, value in read_all(embedded.settings, "logins")]
     good = [login for login in found if login["success"]]
