@@ -7,8 +7,10 @@ one order. Retention is part of the design, not of the broker's defaults. Auto-c
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from streams.errors import ConfigurationError
 from streams.settings import Settings
 
 JSON_EVENT = "OCSF event"
@@ -30,6 +32,8 @@ class Topic:
     written_by: str = ""
     read_by: str = ""
     extra: Mapping[str, str] = field(default_factory=dict)
+    retention_is_set: bool = False
+    """An operator has set how long it is kept: then longer is wrong too."""
 
     def partitions(self, settings: Settings) -> int:
         """How many partitions this topic must have."""
@@ -144,5 +148,18 @@ def changelog(settings: Settings) -> Topic:
 
 
 def all_topics(settings: Settings) -> tuple[Topic, ...]:
-    """Every topic that `loginwatch topics create` makes."""
-    return (*TOPICS, changelog(settings))
+    """Every topic that `loginwatch topics create` makes, kept as the settings say. Raises ConfigurationError."""
+    days = retention(settings)
+    return (
+        *(replace(topic, **days[topic.name]) if topic.name in days else topic for topic in TOPICS),
+        changelog(settings),
+    )
+
+
+def retention(settings: Settings) -> dict[str, dict[str, Any]]:
+    """What the setting `retention_days` changes, by topic. Raises ConfigurationError for a topic that it cannot be set of."""
+    entries = dict(entry.split("=") for entry in settings.retention_days)
+    kept = [topic.name for topic in TOPICS if topic.retention_ms is not None]
+    if wrong := [name for name in entries if name not in kept]:
+        raise ConfigurationError(f"setting retention_days: {wrong[0]!r} is none of {', '.join(kept)}")
+    return {name: {"retention_ms": int(days) * DAY_MS, "retention_is_set": True} for name, days in entries.items()}

@@ -6,6 +6,7 @@ import pytest
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
+from streams.core.addresses import parse_address
 from streams.errors import ConfigurationError
 from streams.geo import NoPlaces, Place, Places, has_extension, open_places
 from streams.settings import Settings
@@ -81,6 +82,42 @@ def test_files_for_each_version_are_asked_in_order(tmp_path: Path) -> None:
     assert known.country("192.0.2.1") == "IT"
     assert known.place("2001:db8:1::1").city == "Cologne"
     assert Places([four]).country("2001:db8:1::1") is None
+
+
+def test_what_is_remembered_of_a_block_is_what_the_file_says(tmp_path: Path) -> None:
+    """Blocks that a file tells apart further are not taken together, whichever address is asked first."""
+    records: dict[str, object] = {
+        "192.0.2.0/25": NESTED,
+        "192.0.2.128/31": FLAT,
+        "198.51.100.0/22": FLAT,
+        "2001:db8:1::/48": NESTED,
+        "2001:db8:2::/65": FLAT,
+        "2001:db8:2:0:8000::/66": NESTED,
+        "::c000:200/120": FLAT,
+    }
+    four = write(tmp_path / "four.mmdb", {"203.0.113.64/26": FLAT}, ip_version=4)
+    known = Places([four, write(tmp_path / "all.mmdb", records)])
+    addresses = [f"192.0.2.{last}" for last in (1, 127, 128, 129, 130, 255)]
+    addresses += [f"203.0.113.{last}" for last in (1, 64, 127, 128)] + ["198.51.100.1", "198.51.103.9", "198.51.104.1"]
+    addresses += ["2001:db8:1::1", "2001:db8:1:2::1", "2001:db8:2::1", "2001:db8:2:0:8000::1", "2001:db8:2:0:c000::1"]
+    addresses += ["::1", "::192.0.2.1", "0:0:ffff:c000:2::"]
+
+    for order in (addresses, addresses[::-1], addresses):
+        assert [known.country_of(parse_address(one)) for one in order] == [known.country(one) for one in order]
+
+
+def test_a_new_file_is_asked_anew(tmp_path: Path) -> None:
+    """What was remembered of blocks is forgotten when a file is replaced, and when it is closed."""
+    path = write(tmp_path / "city.mmdb", {"192.0.2.0/24": NESTED})
+    known, number = Places([path]), parse_address("192.0.2.9")
+    assert known.country_of(number) == "DE"
+
+    replace(path, {"192.0.2.0/24": FLAT})
+
+    assert known.reload_if_changed()
+    assert known.country_of(number) == "IT"
+    known.close()
+    assert known.country_of(number) is None
 
 
 def test_a_later_file_fills_in_but_does_not_contradict(tmp_path: Path) -> None:
@@ -289,7 +326,7 @@ def test_no_database_is_a_working_condition(tmp_path: Path) -> None:
 
     assert isinstance(none, NoPlaces)
     assert not none.available
-    assert none.country("192.0.2.1") is None
+    assert none.country_of(parse_address("192.0.2.1")) is None
     assert none.place("192.0.2.1") == Place()
     assert not none.reload_if_changed()
     path = write(tmp_path / "city.mmdb", {"192.0.2.0/24": NESTED})

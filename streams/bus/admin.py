@@ -5,8 +5,9 @@ Decision: nothing that exists is ever changed or reduced here. A difference is a
 right moment for a change of partitions or retention is the operator's to choose.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
@@ -15,6 +16,8 @@ import tenacity
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs forget to export them
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
     ConfigResource,
     NewTopic,
     ResourceType,
@@ -31,6 +34,7 @@ log = structlog.get_logger(__name__)
 ANSWER_TIMEOUT_S = 10.0
 CREATE_TIMEOUT_S = 30.0
 MOST_COPIES_BY_DEFAULT = 3
+TIMESTAMPS = "message.timestamp.type"
 FOREVER = -1  # retention.ms of a topic that is kept without end
 
 
@@ -110,6 +114,39 @@ def check_topics(settings: Settings, *, timeout_s: float = ANSWER_TIMEOUT_S) -> 
     return problems
 
 
+@contextmanager
+def writers_timestamps(settings: Settings, names: Sequence[str]) -> Iterator[None]:
+    """
+    While it lasts these topics keep the timestamps that records are written with; afterwards the broker's clock again.
+
+    Only for records that had a timestamp of the broker before. Raises BrokerUnavailableError and TopicError.
+    """
+    admin = new_admin(settings, Heard())
+    if is_embedded(admin):  # it keeps them anyway
+        yield
+        return
+    _set_config(admin, settings, names, TIMESTAMPS, "CreateTime")
+    try:
+        yield
+    finally:
+        _set_config(admin, settings, names, TIMESTAMPS, "LogAppendTime")
+
+
+def _set_config(admin: AdminClient, settings: Settings, names: Sequence[str], name: str, value: str) -> None:
+    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    resources = [ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry]) for topic in names]
+    for resource, future in admin.incremental_alter_configs(resources, request_timeout=ANSWER_TIMEOUT_S).items():
+        try:
+            future.result(2 * ANSWER_TIMEOUT_S)
+        except KafkaException as error:
+            if error.args[0].code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):  # noqa: SLF001
+                raise unavailable(settings, error) from error
+            raise TopicError(
+                f"Kafka refuses to set {name}={value} of topic {resource.name}: {reason(error)}."
+                " Give this user the right to alter topic configurations"
+            ) from error
+
+
 def is_embedded(admin: AdminClient) -> bool:
     """Whether the broker is the one inside librdkafka, which does not answer requests for configurations."""
     cluster_id = admin.list_topics(timeout=ANSWER_TIMEOUT_S).cluster_id
@@ -128,7 +165,8 @@ def min_insync_replicas(settings: Settings, copies: int) -> int:
 
 def config_problems(topic: Topic, found: dict[str, str]) -> list[str]:
     """
-    How the configuration found on the broker falls short of the topic's. Keeping records longer is no problem.
+    How the configuration found on the broker falls short of the topic's. Keeping records longer is no problem, unless
+    an operator has set how long (`retention_days`).
 
     >>> from streams.topology import LOGINS
     >>> config_problems(LOGINS, {**LOGINS.config(), "retention.ms": "-1"})
@@ -137,7 +175,7 @@ def config_problems(topic: Topic, found: dict[str, str]) -> list[str]:
     problems = []
     for name, wanted in topic.config().items():
         value = found.get(name, "")
-        if _falls_short(name, wanted, value):
+        if _falls_short(name, wanted, value) or (topic.retention_is_set and name == "retention.ms" and value != wanted):
             problems.append(
                 f"topic {topic.name} has {name}={value or 'nothing'}, not {wanted}: set it with"
                 f" `kafka-configs.sh --alter --topic {topic.name} --add-config {name}=[{wanted}]`"
@@ -150,7 +188,7 @@ def _falls_short(name: str, wanted: str, value: str) -> bool:
         return set(wanted.split(",")) != set(value.split(","))
     if name == "retention.ms":
         return int(value or 0) != FOREVER and int(value or 0) < int(wanted)
-    if name == "message.timestamp.type":
+    if name == TIMESTAMPS:
         return value != wanted
     return False  # tuning is the operator's
 

@@ -20,6 +20,8 @@ from streams.errors import DeliveryError
 from streams.settings import Settings
 
 OnDelivery = Callable[[DeliveryError | None], None]
+OnPlaced = Callable[[int, int], None]
+"""Told the partition and the offset that an acknowledged record got."""
 Headers = Sequence[tuple[str, bytes]]
 
 QUEUE_WAIT_S = 0.05
@@ -82,16 +84,18 @@ class Producer:
         headers: Headers | None = None,
         partition: int | None = None,
         on_delivery: OnDelivery | None = None,
+        on_placed: OnPlaced | None = None,
     ) -> None:
         """
         Queue one record; it is on its way, not yet delivered.
 
-        `timestamp_ms` 0 is now; `partition` None is decided by the key. Raises DeliveryError when an earlier record was
+        `timestamp_ms` 0 is now; `partition` None is decided by the key. `on_placed` is called before `on_delivery`, and only
+        together with one. Raises DeliveryError when an earlier record was
         lost, or when this one cannot even be queued.
         """
         if self.failure is not None:
             raise self.failure
-        callback = self._delivered if on_delivery is None else self._reporting(on_delivery)
+        callback = self._delivered if on_delivery is None else self._reporting(on_delivery, on_placed)
         arguments: dict[str, Any] = {"key": key, "timestamp": timestamp_ms, "on_delivery": callback}
         if headers:
             arguments["headers"] = list(headers)
@@ -169,10 +173,14 @@ class Producer:
         self._lost(_delivery_error(topic, why), on_delivery)
         self._raise()
 
-    def _reporting(self, on_delivery: OnDelivery) -> Callable[[KafkaError | None, Message], None]:
+    def _reporting(
+        self, on_delivery: OnDelivery, on_placed: OnPlaced | None
+    ) -> Callable[[KafkaError | None, Message], None]:
         def delivered(error: KafkaError | None, message: Message) -> None:
             if error is None:
                 self.last_error = None
+                if on_placed is not None:
+                    on_placed(message.partition() or 0, message.offset() or 0)
                 on_delivery(None)
             else:
                 self._lost(_delivery_error(message.topic() or "", error.str()), on_delivery)

@@ -7,13 +7,13 @@ what the order did.
 """
 
 from collections.abc import Iterator
-from time import monotonic
 from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
 
 from streams.cli import policies, session
+from streams.cli.evidence import NETWORK_COLUMNS, messages, network_row, show_senders
 from streams.cli.moments import now_ms
 from streams.cli.output import iso
 from streams.cli.session import Session, actor
@@ -21,13 +21,7 @@ from streams.core.accounts import canonical_account
 from streams.core.policy import LONGEST_MINUTES
 from streams.errors import LoginwatchError, UsageError
 
-COMMANDS, VIEWS = "account-commands", "account-views"
-RELATIONS = {
-    "domain": "another address of the domain",
-    "foreign": "an address of another domain",
-    "malformed": "no address",
-}
-"""What the relation of a foreign sender means."""
+COMMANDS = "account-commands"
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="user@example.org")]
 Wait = Annotated[
     float, typer.Option(metavar="SECONDS", min=0, max=600, help="How long to wait for the worker's answer.")
@@ -45,6 +39,10 @@ def register(root: typer.Typer) -> None:
     """Add the family."""
     family = typer.Typer(no_args_is_help=True, help="Accounts: what is known of one, and orders about it.")
     for command in (show, reset, block, unblock):
+        family.command(command.__name__)(command)
+    from streams.cli import care  # noqa: PLC0415 - it builds on this module
+
+    for command in (care.export, care.erase):
         family.command(command.__name__)(command)
     root.add_typer(family, name="account", rich_help_panel="Accounts and incidents")
 
@@ -121,9 +119,21 @@ def order(
         run.out.done(sentence, {"account": name, "action": action, "confirmed": True, "view": view})
 
 
-def send(run: Session, account: str, action: str, *, reason: str | None = None, minutes: int | None = None) -> str:
-    """Write one AccountCommand under the canonical account; its id."""
-    record = {
+def send(
+    run: Session,
+    account: str,
+    action: str,
+    *,
+    reason: str | None = None,
+    minutes: int | None = None,
+    forget: bool = False,
+) -> None:
+    """Write one AccountCommand under the canonical account."""
+    run.store.write(COMMANDS, account, _command(account, action, reason, minutes) | {"forget": forget})
+
+
+def _command(account: str, action: str, reason: str | None = None, minutes: int | None = None) -> dict[str, Any]:
+    return {
         "time": now_ms(),
         "id": str(uuid4()),
         "account": account,
@@ -131,22 +141,15 @@ def send(run: Session, account: str, action: str, *, reason: str | None = None, 
         "actor": actor(),
         "reason": reason,
         "minutes": minutes,
+        "forget": False,
     }
-    run.store.write(COMMANDS, account, record)
-    return str(record["id"])
 
 
 def ask(run: Session, account: str, wait: float) -> dict[str, Any] | None:
     """What a worker holds of an account, as an AccountView; None if none answered in time."""
-    with run.store.tail(VIEWS) as tail:
-        request = send(run, account, "describe")
-        deadline = monotonic() + wait
-        while (left := deadline - monotonic()) > 0:
-            for record in tail.read(min(left, 0.1)):
-                view = run.store.decode(record)
-                if view is not None and view["request"] == request:
-                    return view
-    return None
+    with run.store.answers() as answers:
+        question = _command(account, "describe")
+        return answers.ask(question["id"], lambda: run.store.write(COMMANDS, account, question), wait)
 
 
 def _status(view: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -166,66 +169,8 @@ def _status(view: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _show_networks(run: Session, view: dict[str, Any]) -> None:
-    columns = (
-        "Network",
-        "Last address",
-        "Place",
-        "Owner",
-        "First login",
-        "Last login",
-        "Service",
-        "Logins",
-        "Days",
-        "Counted",
-    )
-    rows = [
-        (
-            network["network"],
-            network["address"],
-            place(network),
-            network["owner"],
-            iso(network["first"]),
-            iso(network["last"]),
-            network["service"],
-            network["logins"],
-            network["days"],
-            _counted(network),
-        )
-        for network in view["networks"]
-    ]
-    run.out.table(columns, rows, [], "No logins are known of this account.")
-
-
-def messages(record: dict[str, Any]) -> str:
-    """The messages of 24 hours in an incident or a view, and how many of them were sent as somebody else."""
-    foreign = record["foreign_messages_24h"]
-    return (
-        f"{record['messages_24h']}, {foreign} of them with foreign senders" if foreign else str(record["messages_24h"])
-    )
-
-
-def show_senders(run: Session, record: dict[str, Any]) -> None:
-    """The foreign senders of an incident or a view, if there are any."""
-    rows = [
-        (
-            sender["sender"],
-            RELATIONS[sender["relation"]],
-            sender["messages"],
-            iso(sender["first"]),
-            iso(sender["last"]),
-        )
-        for sender in record["foreign_senders"]
-    ]
-    more = record["foreign_messages_24h"] - sum(sender["messages"] for sender in record["foreign_senders"])
-    if more > 0:
-        rows.append(("others", "", more, "", ""))
-    if rows:
-        run.out.table(("Foreign sender", "What it is", "Messages", "First message", "Last message"), rows, [], "")
-
-
-def place(network: dict[str, Any]) -> str:
-    """Country and city of a network, as far as they are known."""
-    return " ".join(part for part in (network.get("country"), network.get("city")) if part) or "unknown"
+    rows = [(*network_row(network), _counted(network)) for network in view["networks"]]
+    run.out.table((*NETWORK_COLUMNS, "Counted"), rows, [], "No logins are known of this account.")
 
 
 def _counted(network: dict[str, Any]) -> str:

@@ -152,8 +152,16 @@ def _registry(run: Session) -> Iterator[Finding]:
     if not url:
         yield Finding("registry", "ok", "not used (schema_registry_url is empty)")
         return
-    run.store.codec.encode("Domain", {"domain": "example.org", "group": "check"})  # asks for the schema's id
-    yield Finding("registry", "ok", f"answers at {url}")
+    from streams.records.registry import from_settings
+    from streams.records.subjects import check_subjects
+
+    registry = from_settings(run.settings, patience_s=0)
+    assert registry is not None
+    problems = check_subjects(registry)
+    for problem in problems:
+        yield Finding("registry", "wrong", problem)
+    if not problems:
+        yield Finding("registry", "ok", f"answers at {url} and knows all our schemas")
 
 
 def _geo(settings: "Settings") -> Iterator[Finding]:

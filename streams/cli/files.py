@@ -33,6 +33,9 @@ def register(root: typer.Typer) -> None:
     """Add the commands."""
     root.command("replay", rich_help_panel="Files")(replay)
     root.command("export", rich_help_panel="Files")(export)
+    from streams.cli import restore  # it reads files as this module does
+
+    root.command("import", rich_help_panel="Files")(restore.import_)
 
 
 def replay(
@@ -52,9 +55,9 @@ def replay(
     run = session.of(context)
     settings = run.settings.model_copy(update={"geo_databases": tuple(geo)}) if geo else run.settings
     places = open_places(settings)
-    with ExitStack() as opened, _progress("Replaying", _total_bytes(files)) as progress:
-        lines = _lines([_open(name, opened) for name in files], progress)
-        _write(replay_lines(lines, settings, places))
+    with ExitStack() as opened, progress_bar("Replaying", total_bytes(files)) as progress:
+        lines = lines_of([open_file(name, opened) for name in files], progress)
+        _write(replaylines_of(lines, settings, places))
 
 
 def export(
@@ -84,7 +87,7 @@ def export(
         *dict.fromkeys(topics), since_ms=ago("--from", from_, now), until_ms=ago("--until", until, now)
     )
     total = history.total if limit is None else min(limit, history.total)
-    with _progress("Exporting", total) as progress:
+    with progress_bar("Exporting", total) as progress:
         _write(_exported(run.store, history, limit, progress))
     if run.store.unreadable:
         run.out.note(
@@ -116,14 +119,14 @@ def line_of(store: "Store", record: "Record") -> bytes:
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
-class _Progress(Protocol):
+class Progress(Protocol):
     """How far a long command is."""
 
     def __call__(self, amount: int) -> None:
         """Note that so much more is done."""
 
 
-def _exported(store: "Store", records: Iterable["Record"], limit: int | None, progress: _Progress) -> Iterator[bytes]:
+def _exported(store: "Store", records: Iterable["Record"], limit: int | None, progress: Progress) -> Iterator[bytes]:
     number = 0
     for number, record in enumerate(records, 1):
         yield line_of(store, record)
@@ -134,7 +137,8 @@ def _exported(store: "Store", records: Iterable["Record"], limit: int | None, pr
     progress(number % ADVANCE_EVERY)
 
 
-def _lines(files: list[IO[bytes]], progress: _Progress) -> Iterator[bytes]:
+def lines_of(files: list[IO[bytes]], progress: Progress) -> Iterator[bytes]:
+    """The lines of all files as one; `progress` is told bytes."""
     done = 0
     for file in files:
         for number, line in enumerate(file):
@@ -146,7 +150,8 @@ def _lines(files: list[IO[bytes]], progress: _Progress) -> Iterator[bytes]:
     progress(done)
 
 
-def _open(name: str, opened: ExitStack) -> IO[bytes]:
+def open_file(name: str, opened: ExitStack) -> IO[bytes]:
+    """A file for reading; - is standard input. Raises UsageError."""
     if name == STDIN:
         return sys.stdin.buffer
     try:
@@ -155,7 +160,7 @@ def _open(name: str, opened: ExitStack) -> IO[bytes]:
         raise UsageError(f"cannot read {name}: {error.strerror}") from error
 
 
-def _total_bytes(files: list[str]) -> int | None:
+def total_bytes(files: list[str]) -> int | None:
     """How much there is to read; None if that cannot be known."""
     paths = [Path(name) for name in files]
     return sum(path.stat().st_size for path in paths) if all(path.is_file() for path in paths) else None
@@ -169,15 +174,16 @@ def _write(lines: Iterable[bytes]) -> None:
 
 
 @contextmanager
-def _progress(title: str, total: int | None) -> Iterator[_Progress]:
+def progress_bar(title: str, total: int | None) -> Iterator[Progress]:
     """A progress bar on standard error, if that is a terminal and standard output does not scroll over it."""
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield lambda amount: None  # noqa: ARG005 - nobody looks
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Bar(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total)
         yield lambda amount: bar.advance(task, amount)

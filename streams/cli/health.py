@@ -26,6 +26,7 @@ LISTENS = {
     "enforcement": "enforcement_health_listen",
     "logs": "logs_health_listen",
     "alerts": "alerts_health_listen",
+    "panel": "panel_listen",
 }
 """Where each process answers /health, by the name of its setting."""
 TIMEOUT_S = 3.0
@@ -84,7 +85,8 @@ def ask(settings: "Settings", process: str) -> Health:
 
     name = LISTENS[process]
     host, port = parse_listen(getattr(settings, name), name)
-    scheme = "https" if process == "gateway" and settings.gateway_tls_cert_file else "http"
+    tls = {"gateway": settings.gateway_tls_cert_file, "panel": settings.panel_tls_cert_file}
+    scheme = "https" if tls.get(process) else "http"
     address = f"{scheme}://{_reachable(host)}:{port}"
     try:
         # not verified: the certificate names the door's public name, and this is our own machine

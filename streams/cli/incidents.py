@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from streams.cli import policies, session
-from streams.cli.accounts import messages, place, show_senders
+from streams.cli import policies, pseudonyms, session
+from streams.cli.evidence import NETWORK_COLUMNS, messages, network_row, place, show_senders
 from streams.cli.moments import ago, now_ms
 from streams.cli.output import iso
 from streams.cli.session import Session
@@ -22,7 +22,7 @@ Incident = dict[str, Any]
 def register(root: typer.Typer) -> None:
     """Add the family."""
     family = typer.Typer(no_args_is_help=True, help="Incidents: accounts that exceeded their policy, and why.")
-    for name, command in (("list", list_), ("show", show), ("follow", follow)):
+    for name, command in (("list", list_), ("show", show), ("follow", follow), ("export", export)):
         family.command(name)(command)
     root.add_typer(family, name="incidents", rich_help_panel="Accounts and incidents")
 
@@ -46,12 +46,7 @@ def list_(
 def show(context: typer.Context, id_: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Show one incident with all its evidence."""
     run = session.of(context)
-    found = [incident for incident in latest(run.store.rows(TOPIC)) if incident["id"] == id_.strip().lower()]
-    if not found:
-        raise NotFoundError(
-            f"there is no incident {id_} (incidents are kept for 90 days); see `loginwatch incidents list`"
-        )
-    incident = found[0]
+    incident = _one(run, id_)
     run.out.facts(_facts(incident), incident)
     if not run.out.json:
         _show_networks(run, incident)
@@ -70,6 +65,30 @@ def follow(context: typer.Context, account: AccountOption = None) -> None:
                 incident = run.store.decode(record)
                 if incident is not None and name in (None, incident["account"]):
                     run.out.line(line(incident), incident)
+
+
+def export(
+    context: typer.Context,
+    id_: Annotated[str, typer.Argument(metavar="ID")],
+    secret: Annotated[
+        str, typer.Option(help="The same secret gives the same pseudonyms. Default: a random one each time.")
+    ] = "",
+    pseudonymised: Annotated[
+        bool, typer.Option("--pseudonymised/--plain", help="Replace accounts, addresses, networks, names and owners.")
+    ] = True,
+) -> None:
+    """Write an incident in its last revision as JSON, for sharing: with pseudonyms unless --plain."""
+    run = session.of(context)
+    incident = _one(run, id_)
+    run.out.json = True
+    run.out.done("", pseudonyms.of(incident, secret) if pseudonymised else incident)
+
+
+def _one(run: Session, id_: str) -> Incident:
+    found = [incident for incident in latest(run.store.rows(TOPIC)) if incident["id"] == id_.strip().lower()]
+    if not found:
+        raise NotFoundError(f"there is no incident {id_}, or no longer; see `loginwatch incidents list`")
+    return found[0]
 
 
 def latest(revisions: Iterable[Incident]) -> list[Incident]:
@@ -123,22 +142,7 @@ def _facts(incident: Incident) -> Iterator[tuple[str, Any]]:
 
 
 def _show_networks(run: Session, incident: Incident) -> None:
-    columns = ("Network", "Last address", "Place", "Owner", "First login", "Last login", "Service", "Logins", "Days")
-    rows = [
-        (
-            network["network"],
-            network["address"],
-            place(network),
-            network["owner"],
-            iso(network["first"]),
-            iso(network["last"]),
-            network["service"],
-            network["logins"],
-            network["days"],
-        )
-        for network in incident["networks"]
-    ]
-    run.out.table(columns, rows, [], "No networks.")
+    run.out.table(NETWORK_COLUMNS, list(map(network_row, incident["networks"])), [], "No networks.")
     left_out = [
         (row["network"], place(row), row["logins"], row["safe_network"], row["scope"], row["description"])
         for row in incident["left_out"]

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from streams.bus.answers import Answers
 from streams.bus.producer import Producer
 from streams.bus.record import Record
 from streams.bus.tail import Tail
@@ -94,6 +95,10 @@ class Store:
         """What comes onto a topic from now on; nothing is missed once this has returned."""
         return Tail(self.settings, [BY_NAME[topic]], start="end")
 
+    def answers(self) -> Answers:
+        """What workers answer from now on; used as a context. Raises BrokerUnavailableError or TopicError there."""
+        return Answers(self.settings, self.codec)
+
     def decode(self, record: Record) -> Row | None:
         """The record's value; None for a tombstone and for what cannot be read (counted)."""
         if record.value is None:
@@ -135,3 +140,11 @@ class Store:
         """Write bytes as they are and wait for Kafka. Raises DeliveryError."""
         self._producer.send(topic, raw, key=key)
         self._producer.flush(ACKNOWLEDGED_WITHIN_S + 1)
+
+    def send_raw(self, topic: str, key: str | None, raw: bytes | None, timestamp_ms: int) -> None:
+        """Queue one of many records; `flush` waits for them. Raises DeliveryError."""
+        self._producer.send(topic, raw, key=key, timestamp_ms=timestamp_ms)
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait until Kafka has acknowledged everything sent. Raises DeliveryError."""
+        self._producer.flush(timeout_s)

@@ -1,4 +1,4 @@
-"""`loginwatch topics`: made and verified as `streams/topology.py` states them."""
+"""`loginwatch topics`: made and verified as `streams/topology.py` states them; with a registry, its subjects too."""
 
 # ruff: noqa: PLC0415 - Kafka's client is slow to import, and not needed for --help
 
@@ -17,27 +17,33 @@ def register(root: typer.Typer) -> None:
 
 
 def create(context: typer.Context) -> None:
-    """Make the topics that are missing, and wait until they can be used; those that exist are left as they are."""
+    """Make the topics that are missing, and the registry's subjects; those that exist are left as they are."""
     from streams.bus.admin import ensure_topics
+    from streams.records.subjects import ensure_subjects
     from streams.topology import all_topics
 
     run = session.of(context)
     created = ensure_topics(run.settings)
     run.store.wait_until_usable()
+    registry = run.store.codec.registry
+    subjects = ensure_subjects(registry) if registry is not None else []
     names = [topic.name for topic in all_topics(run.settings)]
     there = [name for name in names if name not in created]
     sentence = f"Created: {', '.join(created)}." if created else "Nothing to create."
     more = f" {len(there)} topics were there already; `loginwatch topics check` compares them." if there else ""
-    run.out.done(sentence + more, {"created": created, "existing": there})
+    named = f" Registered: {', '.join(subjects)}." if subjects else ""
+    run.out.done(sentence + more + named, {"created": created, "existing": there, "registered": subjects})
 
 
 def check(context: typer.Context) -> None:
-    """Compare partitions, cleanup, retention and copies with what is needed; ends with code 78 if something differs."""
+    """Compare topics and the registry's subjects with what is needed; ends with code 78 if something differs."""
     from streams.bus.admin import check_topics
+    from streams.records.subjects import check_subjects
     from streams.topology import all_topics
 
     run = session.of(context)
-    problems = check_topics(run.settings)
+    registry = run.store.codec.registry
+    problems = check_topics(run.settings) + (check_subjects(registry) if registry is not None else [])
     record = {"ok": not problems, "problems": problems}
     if not problems:
         run.out.done(f"All {len(all_topics(run.settings))} topics are as they should be.", record)

@@ -9,6 +9,7 @@ same.
 """
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from streams.core.activity import KEPT_MS, MOST_NETWORKS, shift_days
@@ -19,7 +20,6 @@ from streams.core.state import (
     BUSY,
     DAY_MS,
     ENTRY,
-    HAS_TAIL,
     HEADER,
     NO_RUN,
     NONE,
@@ -27,8 +27,8 @@ from streams.core.state import (
     SERVICE_NUMBER,
     VERSION,
     Run,
-    further_runs,
-    with_further_runs,
+    put_together,
+    take_apart,
 )
 
 _HEAD = struct.Struct("<BBHqqq8s")
@@ -141,21 +141,10 @@ def extend(
         return None
     gone_ms = last_ms - run_back + rules.window_ms  # without a run, 49 days back: longer than any window
     if time_ms >= gone_ms or run_start <= counts_from:
-        if (
-            time_ms <= counts_from
-            or time_ms >= last_ms + KEPT_MS
-            or not _are_few(packed, number, country, time_ms, rules)
-        ):
+        parted = _with_run_parted(packed, at, time_ms, rules, lateness_ms)
+        if parted is None:
             return None
-        if flags & RUNS or time_ms - lateness_ms < gone_ms:  # with RUNS, so that those of the past are let go
-            if run_back == NO_RUN or run_start <= counts_from:
-                return None
-            before = (run_start, last_ms - run_back)
-            kept = _with_run_before(packed, at, before, time_ms - lateness_ms - rules.window_ms)
-            if kept is None:
-                return None
-            packed = kept
-        run_start = time_ms
+        packed, run_start = parted, time_ms
     if time_ms == last_ms:  # of equal times the first one read stays
         service_number, address = packed[at + _ADDRESS_IN_ENTRY - 1], packed[at + _ADDRESS_IN_ENTRY : at + ENTRY.size]
     else:
@@ -171,25 +160,35 @@ def extend(
     return bytes(patched)
 
 
-def _with_run_before(packed: bytes, at: int, before: Run, gone_ms: int) -> bytes | None:
+def _with_run_parted(packed: bytes, at: int, time_ms: int, rules: Rules, lateness_ms: int) -> bytes | None:
     """
-    The state with one more further run of the network at `at`: the one before the run that its entry is about to get.
+    The state in which a network that comes back may begin a new run; None where the policy could be exceeded by it.
 
-    It is kept as long as a late login can still meet it. None where a network would have too many runs.
+    The run in its entry becomes a further run as long as a late login can still meet it, else it is let go. That, in one
+    JSON document of the tail, costs 5 us, a full judgement 25, and with it each login until the further run was let go.
     """
-    index = (at - HEADER.size) // ENTRY.size
+    _, flags, number, _, _, counts_from, _ = _HEAD.unpack_from(packed)
+    country, _, _, run_start, run_back, last_ms, _ = _KNOWN.unpack_from(packed, at)
+    if time_ms <= counts_from or time_ms >= last_ms + KEPT_MS or not _are_few(packed, number, country, time_ms, rules):
+        return None
+    run_last, gone_ms = last_ms - run_back, time_ms - lateness_ms - rules.window_ms
+    if run_last <= gone_ms and not flags & RUNS:
+        return packed
+    if run_back == NO_RUN or run_start <= counts_from:
+        return None
     runs = _still_met(packed, gone_ms)
-    if before[1] > gone_ms:
-        runs.setdefault(index, []).append(before)
-        if len(runs[index]) >= MOST_RUNS:
+    if run_last > gone_ms:
+        own = runs.setdefault((at - HEADER.size) // ENTRY.size, [])
+        if len(own) >= MOST_RUNS - 1:
             return None
-    return with_further_runs(packed, runs)
+        own.append((run_start, run_last))
+    return _with_further_runs(packed, runs)
 
 
 def _still_met(packed: bytes, gone_ms: int) -> dict[int, list[Run]]:
     """The further runs of all networks, by the number of their entries, that a late login can still meet."""
     met = {}
-    for index, runs in further_runs(packed).items():
+    for index, runs in _further_runs(packed).items():
         kept = [run for run in runs if run[1] > gone_ms]
         if kept:
             met[index] = kept
@@ -208,7 +207,7 @@ def _with_new_network(
     index = _index(packed, number, spot.network)
     if flags & RUNS:
         runs = _still_met(packed, time_ms - lateness_ms - rules.window_ms)
-        packed = with_further_runs(packed, {other + (other >= index): kept for other, kept in runs.items()})
+        packed = _with_further_runs(packed, {other + (other >= index): kept for other, kept in runs.items()})
     at = HEADER.size + index * ENTRY.size
     patched = bytearray().join((packed[:at], _new_entry(spot, time_ms, service), packed[at:]))
     _NUMBER.pack_into(patched, _NUMBER_AT, number + 1)
@@ -276,3 +275,22 @@ def _find(packed: bytes, number: int, spot: Spot) -> int:
             return start
         at = packed.find(spot.needle, at + 1, end)
     return -1
+
+
+def _further_runs(packed: bytes) -> dict[int, list[Run]]:
+    """The runs before the last one of each network, by the number of its entry; of a state with the flag `RUNS` or none."""
+    if not packed[1] & RUNS:
+        return {}
+    _, tail = take_apart(packed)
+    return {int(index): [(start, last) for start, last in runs] for index, runs in tail["r"].items()}
+
+
+def _with_further_runs(packed: bytes, runs: Mapping[int, list[Run]]) -> bytes:
+    """The same state, of which `_further_runs` could be asked, with these instead."""
+    body, tail = take_apart(packed)
+    tail.pop("r", None)
+    flags = body[1] & ~(BUSY | RUNS)
+    if runs:
+        tail = {"r": {str(index): runs[index] for index in sorted(runs)}, **tail}
+        flags |= BUSY | RUNS
+    return put_together(b"".join((body[:1], flags.to_bytes(), body[2:])), tail)

@@ -227,25 +227,6 @@ def put_together(body: bytes, tail: dict[str, Any]) -> bytes:
     return b"".join((body[:1], flags.to_bytes(), body[2:], orjson.dumps(tail) if tail else b""))
 
 
-def further_runs(packed: bytes) -> dict[int, list[Run]]:
-    """The runs before the last one of each network, by the number of its entry; of a state with the flag `RUNS` or none."""
-    if not packed[1] & RUNS:
-        return {}
-    _, tail = take_apart(packed)
-    return {int(index): [(start, last) for start, last in runs] for index, runs in tail["r"].items()}
-
-
-def with_further_runs(packed: bytes, runs: Mapping[int, list[Run]]) -> bytes:
-    """The same state, of which `further_runs` could be asked, with these instead."""
-    body, tail = take_apart(packed)
-    tail.pop("r", None)
-    flags = body[1] & ~(BUSY | RUNS)
-    if runs:
-        tail = {"r": {str(index): runs[index] for index in sorted(runs)}, **tail}
-        flags |= BUSY | RUNS
-    return put_together(b"".join((body[:1], flags.to_bytes(), body[2:])), tail)
-
-
 _UNREADABLE = (struct.error, ValueError, KeyError, IndexError, TypeError, AttributeError)
 
 
@@ -361,17 +342,17 @@ def _unpack_entry(entry: tuple[Any, ...]) -> Kept:
     number = int.from_bytes(address, "big")
     shift = 128 - prefix
     runs = [] if run_back == NO_RUN else [(start, last_ms - run_back)]
-    return Kept(
-        network=Network(number >> shift << shift, prefix),
-        first_ms=int.from_bytes(first, "big"),
-        last_ms=last_ms,
-        address=number,
-        service=SERVICES[service],
-        country=None if country == b"\0\0" else country.decode(),
-        logins=logins,
-        days=days,
-        days_before=days_before,
-        runs=runs,
+    return Kept(  # by position: 0.3 us less than by name
+        Network(number >> shift << shift, prefix),
+        int.from_bytes(first, "big"),
+        last_ms,
+        number,
+        SERVICES[service],
+        None if country == b"\0\0" else country.decode(),
+        logins,
+        days,
+        days_before,
+        runs,
     )
 
 

@@ -20,11 +20,11 @@ class Arrival(NamedTuple):
 
 
 class Output(NamedTuple):
-    """One record to be written. `timestamp_ms` is the `now` of the record that caused it."""
+    """One record to be written, None = a tombstone. `timestamp_ms` is the `now` of the record that caused it."""
 
     topic: str
     key: str | bytes | None
-    value: bytes
+    value: bytes | None
     timestamp_ms: int
 
 
@@ -38,9 +38,8 @@ class Forward(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """A new incident, for the latency metrics: when its login was dated and came, and whether it blocks."""
+    """A new incident, for the latency metrics: when its login came, and whether it blocks."""
 
-    time_ms: int
     now_ms: int
     blocked: bool
 
@@ -50,12 +49,12 @@ class Batch:
     """
     What a number of records led to.
 
-    `touched` has the packed state of every account that must be written to the changelog; `counts` is by the words of
-    the metrics, for instance `("logins", "counted")`.
+    `touched` has the packed state of every account that must be written to the changelog, None for a forgotten one;
+    `counts` is by the words of the metrics, for instance `("logins", "counted")`.
     """
 
     outputs: list[Output] = field(default_factory=list)
     forwards: list[Forward] = field(default_factory=list)
-    touched: dict[str, bytes] = field(default_factory=dict)
+    touched: dict[str, bytes | None] = field(default_factory=dict)
     counts: dict[tuple[str, ...], int] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)

@@ -24,7 +24,7 @@ from streams.records.codec import Codec
 from streams.records.letters import dead_letter
 from streams.records.login import Login as LoginFields
 from streams.records.times import LAST_MS
-from streams.topology import BY_NAME, COMMANDS, DEAD_LETTERS, LOGINS, SUBMISSIONS
+from streams.topology import BLOCKS, BY_NAME, COMMANDS, DEAD_LETTERS, LOGINS, SUBMISSIONS
 
 MOST_SPOTS = 300_000
 """Addresses remembered, over all rules; then the caches start anew."""
@@ -218,7 +218,7 @@ class Engine:
         self._write(verdict.outputs, login.account, arrival.now_ms, rules)
         if any(topic == "incidents" and record["revision"] == 1 for topic, record in verdict.outputs):
             blocked = any(topic == "blocks" for topic, _ in verdict.outputs)
-            self._batch.decisions.append(Decision(login.time_ms, arrival.now_ms, blocked))
+            self._batch.decisions.append(Decision(arrival.now_ms, blocked))
 
     def _submission(self, arrival: Arrival) -> None:
         record = self._codec.decode(SUBMISSIONS.record, arrival.raw)
@@ -253,6 +253,18 @@ class Engine:
             state.command_offset = arrival.offset
             self._store(arrival.partition, account, state)
         self._write(outputs, account, arrival.now_ms, rules)
+        if record["action"] == "reset" and record["forget"]:
+            self._forget(arrival, account)
+
+    def _forget(self, arrival: Arrival, account: str) -> None:
+        """
+        Leave nothing of the account: tombstones for its state and for its blocks.
+
+        The applied offsets go with the state, so a batch that is repeated after a crash may count its last logins anew.
+        """
+        self.accounts[arrival.partition].pop(account, None)
+        self._batch.touched[account] = None
+        self._batch.outputs.append(Output(BLOCKS.name, account, None, arrival.now_ms))
 
     def _owned(self, arrival: Arrival, name: str) -> tuple[str, bytes] | None:
         """The canonical account and its packed state (an empty one if there is none); None where the record was passed on."""

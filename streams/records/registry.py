@@ -21,8 +21,11 @@ from streams.records import reasons
 from streams.records.schemas import NAMESPACE, Schema, without_milliseconds
 from streams.settings import Settings
 
-NOT_FOUND_CODES = frozenset({40401, 40402, 40403})
-"""The registry's own words for: no such subject, version, schema. A 404 without one of them is some other server's."""
+NOT_FOUND_CODES = frozenset({40401, 40402, 40403, 40408})
+"""
+The registry's own words for: no such subject, version, schema, no compatibility of the subject's own. A 404 without one of
+them is some other server's.
+"""
 REFUSED_STATUSES = frozenset({409, 422})
 """Incompatible with the subject's earlier versions, or no schema in the registry's eyes."""
 TIMEOUT_S = 5
@@ -74,12 +77,39 @@ class Registry:
 
         Raises ConfigurationError when the registry refuses it, RegistryUnavailableError when it does not answer.
         """
-        if schema.header not in self._ids:
-            subject = f"{NAMESPACE}.{schema.record}"
-            wanted = self._avro(schema.text)
-            known = self._ask(lambda: self._client.lookup_schema(subject, wanted).schema_id)
-            self._ids[schema.header] = known if known is not None else self._register(subject, wanted)
+        if not self.knows(schema):
+            self._ids[schema.header] = self._register(self.subject(schema), self._avro(schema.text))
         return self._ids[schema.header]
+
+    def knows(self, schema: Schema) -> bool:
+        """Whether one of our schemas is registered; its id is remembered. Raises RegistryUnavailableError."""
+        if schema.header not in self._ids:
+            wanted = self._avro(schema.text)
+            known = self._ask(lambda: self._client.lookup_schema(self.subject(schema), wanted).schema_id)
+            if known is None:
+                return False
+            self._ids[schema.header] = known
+        return True
+
+    def has_subject(self, schema: Schema) -> bool:
+        """Whether any schema is registered under the name of this one's record. Raises RegistryUnavailableError."""
+        return self._ask(lambda: self._client.get_versions(self.subject(schema))) is not None
+
+    def compatibility(self, schema: Schema) -> str | None:
+        """The rule for new versions of this record; None where the subject has none of its own. Raises as `has_subject`."""
+        return self._ask(lambda: str(self._client.get_compatibility(self.subject(schema))))
+
+    def set_compatibility(self, schema: Schema, level: str) -> None:
+        """Set that rule. Raises ConfigurationError when the registry refuses it, RegistryUnavailableError."""
+        if self._ask(lambda: self._client.set_compatibility(self.subject(schema), level)) is None:
+            raise ConfigurationError(
+                f"{self.url} does not let the compatibility of {self.subject(schema)} be set: set it to {level} by hand"
+            )
+
+    @staticmethod
+    def subject(schema: Schema) -> str:
+        """The name under which a record's versions are registered."""
+        return f"{NAMESPACE}.{schema.record}"
 
     def _learn(self, schema_id: int) -> Any:
         if time.monotonic() < self._unknown.get(schema_id, 0):

@@ -96,8 +96,7 @@ class Replay:
             timestamp = max(self.newest_ms, _time_of(value))
         elif type(timestamp) is not int or not FIRST_MS <= timestamp <= LAST_MS:
             raise Refused("not-a-line", f"line {self.lines}: timestamp must be milliseconds since 1970, until 9999")
-        if timestamp > self.newest_ms:
-            self.newest_ms = timestamp
+        self.newest_ms = max(self.newest_ms, timestamp)
         return topic, timestamp, None if key is None else key.encode(), value
 
     def _refuse(self, refusal: Refused, topic: str, key: bytes | None, raw: bytes | None) -> None:
@@ -134,4 +133,4 @@ def _encode(record: str, value: dict[str, Any]) -> bytes:
 def _line(output: Output) -> bytes:
     key = output.key.decode(errors="replace") if isinstance(output.key, bytes) else output.key
     head = orjson.dumps({"topic": BY_NAME[output.topic].name, "timestamp": output.timestamp_ms, "key": key})
-    return head[:-1] + b',"value":' + output.value + b"}\n"
+    return head[:-1] + b',"value":' + (output.value or b"null") + b"}\n"

@@ -7,6 +7,8 @@ from pydantic import SecretStr, field_validator, model_validator
 
 from streams.settings.declare import Group, key_needs_certificate, setting
 
+LONGEST_DAYS = 3650
+
 
 class KafkaSettings(Group):
     """Kafka and the schema registry: how every process reaches them, and what topics are made like."""
@@ -44,6 +46,13 @@ class KafkaSettings(Group):
         65_536, "Larger records from outside go to dead-letters.", unit="bytes", ge=1024, le=1_000_000
     )
 
+    retention_days: tuple[str, ...] = setting(
+        (),
+        "Topics kept for another time than the design's, for instance logins=14,incidents=365; `topics create` makes them so,"
+        " `topics check` compares. Compacted tables are kept without end.",
+        unit="days",
+    )
+
     schema_registry_url: str = setting("", "Confluent-compatible schema registry; empty = single-object encoding.")
     schema_registry_username: str = setting("", "User name for the registry.")
     schema_registry_password: SecretStr = setting(SecretStr(""), "Password for the registry.")
@@ -57,6 +66,15 @@ class KafkaSettings(Group):
     @model_validator(mode="after")
     def _a_key_needs_its_certificate(self) -> Self:
         return key_needs_certificate(self, "ssl")
+
+    @field_validator("retention_days")
+    @classmethod
+    def _topics_with_days(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in entries:
+            topic, equals, days = entry.partition("=")
+            if not (topic and equals and days.isascii() and days.isdigit() and 1 <= int(days) <= LONGEST_DAYS):
+                raise ValueError(f"{entry!r} is not TOPIC=DAYS with 1 to {LONGEST_DAYS} days, for instance logins=14")
+        return entries
 
     @field_validator("schema_registry_url")
     @classmethod

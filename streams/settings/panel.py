@@ -74,7 +74,9 @@ class PanelSettings(Group):
     @model_validator(mode="after")
     def _an_issuer_needs_a_client(self) -> Self:
         if self.panel_oidc_issuer and not self.panel_oidc_client_id:
-            raise ValueError("panel_oidc_issuer is set without panel_oidc_client_id: register the panel at the provider")
+            raise ValueError(
+                "panel_oidc_issuer is set without panel_oidc_client_id: register the panel at the provider"
+            )
         if self.panel_oidc_issuer and not self.panel_url:
             raise ValueError("panel_oidc_issuer is set without panel_url: the provider has to send people back there")
         return self

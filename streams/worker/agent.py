@@ -18,10 +18,11 @@ import structlog
 
 from streams import topology
 from streams.core.refusal import Refused
+from streams.engine.batch import Batch
+from streams.engine.engine import Engine
 from streams.errors import LoginwatchError, RegistryUnavailableError
 from streams.worker.crash import crash_point
 from streams.worker.delivery import Deliveries, Sent
-from streams.worker.engine import Batch, Engine
 from streams.worker.lease import Lease, LeaseLostError
 from streams.worker.measures import Measures
 

@@ -15,13 +15,13 @@ from faust.auth import SASLCredentials, SSLCredentials
 from yarl import URL
 
 from streams.bus.clients import ssl_context, uses_sasl
+from streams.engine.engine import Engine
 from streams.metrics import BATCHES_ABANDONED, COMMITS, STAGES_REPEATED, Metrics
 from streams.settings import Settings
 from streams.topology import changelog
 from streams.worker.agent import BatchAgent, inputs
 from streams.worker.changelog import StateForm
 from streams.worker.delivery import Deliveries
-from streams.worker.engine import Engine
 from streams.worker.lease import Lease
 from streams.worker.measures import Measures
 from streams.worker.progress import Progress
@@ -35,9 +35,10 @@ BUFFERED_BATCHES = 4
 
 
 class WorkerApp(faust.App):
-    """A Faust app that keeps nothing on disk and recovers its table by `accounts`."""
+    """A Faust app that keeps nothing on disk, recovers its table by `accounts`, and tells `on_failure` when it cannot."""
 
     accounts: Accounts
+    on_failure: Callable[[BaseException], None]
 
     def _create_directories(self) -> None:
         """Faust would make a data directory where the process was started."""
@@ -76,6 +77,7 @@ def build(
         app.conf.broker_consumer, app, lease=lease, progress=progress, on_commit=metrics.of(COMMITS).inc
     )
     app.accounts = Accounts(settings, engine, form, progress, tables.ready)
+    app.on_failure = on_failure
     app.tables.add(AccountTable(app, engine=engine, partitions=settings.partitions))
     abandoned = metrics.of(BATCHES_ABANDONED)
 

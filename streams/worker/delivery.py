@@ -20,7 +20,7 @@ from streams.worker.lease import Lease
 
 POLL_S = 0.001
 CHECK_EVERY = 256
-"""The lease is looked at again after so many records: the time to queue them is what a freeze could hide in."""
+"""The lease is looked at again after so many records, and after the last: less time than `linger.ms` to queue them."""
 QUEUE_RECORDS = 200_000
 QUEUE_KIB = 512 * 1024
 RETRIED = frozenset({KafkaError._MSG_TIMED_OUT, KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001
@@ -34,7 +34,7 @@ class Sent(NamedTuple):
     value: bytes | None
     partition: int = -1
     timestamp_ms: int = 0
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 class Deliveries:
@@ -83,7 +83,11 @@ class Deliveries:
             if number % CHECK_EVERY == 0:
                 self._client.poll(0)
                 if not self._lease.fresh():
-                    await self._lease.hold(epoch)
+                    break
+        if not self._lease.fresh():
+            # perhaps a freeze while they were queued: taken back within the linger, and queued anew if the lease holds
+            self._client.purge()
+            self._failures.append(("any topic", KafkaError(KafkaError._PURGE_QUEUE)))  # noqa: SLF001 - repeat the stage
 
     async def _acknowledged(self, epoch: int) -> None:
         while len(self._client):

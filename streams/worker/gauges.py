@@ -3,9 +3,9 @@
 from itertools import islice
 
 from streams import metrics as declared
+from streams.engine.engine import Engine
 from streams.geo import NoPlaces, Places
 from streams.metrics import Metrics
-from streams.worker.engine import Engine
 from streams.worker.lease import Lease
 from streams.worker.progress import Progress
 from streams.worker.tables import Tables

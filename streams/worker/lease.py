@@ -6,8 +6,8 @@ session would wake up and write old states after its successor has taken over. S
 heartbeat is young, and librdkafka gives up on what it could not send while that still holds.
 
 Decision: a third of the session timeout for the age of the heartbeat at which a record may be queued, two thirds for how
-long it may stay queued: together never later than Kafka may give the partitions away. What remains is a freeze in the
-microseconds between looking and queueing.
+long it may stay queued: together never later than Kafka may give the partitions away. A freeze between
+looking and queueing is noticed after it, and what was queued is taken back before librdkafka has sent it (`delivery`).
 """
 
 import asyncio

@@ -27,6 +27,7 @@ from streams.bus.murmur2 import partition_for
 from streams.bus.producer import Producer
 from streams.bus.record import Record
 from streams.core.refusal import Refused
+from streams.engine.engine import Engine
 from streams.errors import BrokerUnavailableError, DeliveryError, LoginwatchError, RegistryUnavailableError, TopicError
 from streams.geo import NoPlaces, Places, open_places
 from streams.metrics import Metrics
@@ -36,10 +37,10 @@ from streams.records.schemas import latest
 from streams.settings import Settings
 from streams.worker.app import Shell, build, worker_id
 from streams.worker.changelog import StateForm
-from streams.worker.engine import Engine
 from streams.worker.form import PackedStates
 from streams.worker.gauges import SAME_NAME, Gauges
 from streams.worker.lag import LagReader
+from streams.worker.progress import NOT_ASKED
 from streams.worker.tables import PolicyTables
 from streams.worker.watchdog import Watchdog
 
@@ -72,12 +73,10 @@ class Parts:
 
 def production_parts(settings: Settings) -> Parts:
     """The engine of loginwatch with its geo database. Raises ConfigurationError for one that cannot be opened."""
-    from streams.engine.engine import Engine as AccountEngine  # noqa: PLC0415 - a stand-in needs none of it
-
     codec = Codec(from_settings(settings, patience_s=REGISTRY_PATIENCE_S))
     _know_own_schemas(codec)
     places = open_places(settings)
-    engine = AccountEngine(
+    engine = Engine(
         codec=codec,
         places=places,
         lateness_ms=settings.lateness * 60_000,
@@ -173,7 +172,7 @@ class Worker:
                     log.info("worker ready", accounts=sum(map(len, self._parts.engine.accounts.values())))
         if crashed.done():
             self._fail(shell.app.crash_reason)
-        log.info("worker stops", reason=_text(self._failure) if self._failure else "asked to")
+        log.info("worker stops", reason="it must" if self._failure else "asked to")
         stopping = asyncio.ensure_future(shell.app.stop())
         # not wait_for: it would wait for what hangs to take its cancellation
         await asyncio.wait({stopping}, timeout=STOP_S)
@@ -200,6 +199,8 @@ class Worker:
 
     def _tell_of_kafka(self, error: str | None) -> None:
         """One line when Kafka goes, and one when it is back."""
+        if error == NOT_ASKED:
+            return
         if error is not None and not self._kafka_away:
             log.warning("Kafka is away: the worker waits and goes on by itself", error=error)
         elif error is None and self._kafka_away:

@@ -7,8 +7,8 @@ from typing import Any
 
 from streams import metrics as declared
 from streams import topology
+from streams.engine.batch import Batch
 from streams.metrics import Metrics
-from streams.worker.engine import Batch
 from streams.worker.progress import Progress
 
 SAMPLES = 50
@@ -20,6 +20,7 @@ COUNTED = {
     "forwarded": declared.FORWARDED,
     "let_go": declared.NETWORKS_LET_GO,
     "messages": declared.MESSAGES,
+    "messages_repeated": declared.MESSAGES_REPEATED,
     "commands": declared.COMMANDS,
     "incidents": declared.INCIDENTS,
     "revisions": declared.INCIDENT_REVISIONS,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 TopicPartition = tuple[str, int]
+NOT_ASKED = "not asked yet"
 
 
 @dataclass(slots=True)
@@ -41,7 +42,7 @@ class Progress:
     """When the event loop last ran."""
     broker_seen: float = 0.0
     """When Kafka last answered the lag reader."""
-    broker_error: str | None = "not asked yet"
+    broker_error: str | None = NOT_ASKED
     """Why Kafka cannot be asked; None while it answers."""
     count_from: float = 0.0
     """Stalls are counted from here at the earliest: Kafka came back, or this process was thawed."""

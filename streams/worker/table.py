@@ -20,10 +20,11 @@ from faust.tables import TableManager
 from faust.tables.recovery import Recovery
 from faust.types import TP
 
+from streams.engine.engine import Engine
+from streams.errors import LoginwatchError
 from streams.settings import Settings
 from streams.topology import ACCOUNTS_TABLE, changelog
 from streams.worker.changelog import Cancelled, ChangelogReader, StateForm
-from streams.worker.engine import Engine
 from streams.worker.offsets import refuse_foreign_states
 from streams.worker.progress import Progress
 from streams.worker.transport import BATCH_TOPICS
@@ -191,9 +192,19 @@ class BulkRecovery(Recovery):
         """Not needed: Faust's consumer never reads the changelog."""
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
-        """Read the states, then let Faust resume the streams. An exception here ends the app."""
-        await cast("Any", self.app).accounts.recover(self._partitions(), generation_id)
-        await super().on_recovery_completed(generation_id)
+        """
+        Read the states, then let Faust resume the streams, or end the worker without resuming them.
+
+        An error that loginwatch knows does not go through Faust, which would log it as a crash of its own with a traceback.
+        """
+        app = cast("Any", self.app)
+        try:
+            await app.accounts.recover(self._partitions(), generation_id)
+        except LoginwatchError as error:
+            app.on_failure(error)
+            await self.wait_until_stopped()
+        else:
+            await super().on_recovery_completed(generation_id)
 
     def _partitions(self) -> set[int]:
         """The partitions of this worker; raises AssertionError should Faust not assign the same of every topic."""
@@ -209,6 +220,11 @@ class BulkRecovery(Recovery):
 
 class BulkTableManager(TableManager):
     """Faust's table manager with the recovery above."""
+
+    async def on_start(self) -> None:
+        """As stock Faust, without its wait of a second for tables that register late: ours is there before the start."""
+        await self._update_channels()
+        await self.recovery.start()
 
     @property
     def recovery(self) -> Recovery:

@@ -15,8 +15,8 @@ from streams import topology
 from streams.bus.record import Record
 from streams.bus.view import TableView
 from streams.core.refusal import Refused
+from streams.engine.engine import Engine
 from streams.settings import Settings
-from streams.worker.engine import Engine
 
 log = structlog.get_logger(__name__)
 

@@ -107,27 +107,17 @@ def test_a_message_that_passed_the_postfix_door_as_somebody_else_is_shown(
 def test_an_answer_to_somebody_else_is_not_ours(embedded: EmbeddedBroker) -> None:
     """All answers are on one topic; the request's id tells them apart."""
     run = Session(flags={"bootstrap_servers": embedded.bootstrap_servers}, config_file=None, json=True)
-    worker = SmallWorker(embedded.settings)
+    others = [f"other-{number}@example.org" for number in range(20)]
 
-    class Tail:
-        """Answers come only when the question is asked, that of another first."""
-
-        def __enter__(self) -> object:
-            accounts.send(run, "other@example.org", "describe")
-            worker.__enter__()
-            return self.tail.__enter__()
-
-        def __exit__(self, *error: object) -> None:
-            self.tail.__exit__(*error)
-            worker.__exit__(*error)
-
-        tail = run.store.tail("account-views")
-
-    run.store.tail = lambda _topic: Tail()  # type: ignore[method-assign,assign,return-value]
-    view = accounts.ask(run, "user@example.org", 20)
+    with run.store.answers() as answers, SmallWorker(embedded.settings):
+        for other in others:
+            accounts.send(run, other, "describe")
+        view = accounts.ask(run, "user@example.org", 20)
+        unasked = answers.ask("an id that nobody sends", lambda: None, 0.1)
 
     assert view is not None
     assert view["account"] == "user@example.org"
+    assert unasked is None
 
 
 def test_nobody_answers_is_a_sentence(on_kafka: Loginwatch) -> None:

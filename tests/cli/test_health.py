@@ -60,6 +60,8 @@ def test_any_is_content_with_those_that_answer(loginwatch: Loginwatch, worker: W
             "mailer_health_listen",
             "enforcement_health_listen",
             "logs_health_listen",
+            "alerts_health_listen",
+            "panel_listen",
         ),
         f"127.0.0.1:{unused_port}",
     )

@@ -126,3 +126,42 @@ def test_cutting_ipv6_agrees_with_the_standard_library(number: int, prefix: int)
 
     expected = ipaddress.IPv6Network((number, prefix), strict=False)
     assert network == Network(int(expected.network_address), prefix)
+
+
+groups = st.one_of(
+    st.sampled_from(["", "0", "00", "1", "ffff", "FFFF", "00001", "g", "192.0.2.1", "1.2.3"]), st.text(max_size=3)
+)
+texts = st.one_of(
+    st.lists(groups, min_size=1, max_size=9).map(":".join),
+    st.lists(st.one_of(st.integers(0, 300).map(str), groups), min_size=2, max_size=5).map(".".join),
+    st.ip_addresses().map(str),
+    st.text(max_size=20),
+)
+
+
+@given(texts)
+def test_what_is_read_as_an_address_is_what_the_standard_library_reads(text: str) -> None:
+    """The C library's converters are faster, and must neither read more nor less."""
+    try:
+        expected = int(ipaddress.IPv6Address(text)) if ":" in text else int(ipaddress.IPv4Address(text)) | 0xFFFF << 32
+    except ValueError:
+        expected = None
+    if "%" in text:
+        expected = None
+
+    try:
+        assert parse_address(text) == expected
+    except Refused:
+        assert expected is None
+
+
+@given(
+    st.lists(st.sampled_from([0, 0, 0, 1, 0xFFFF, 0x102, 0xC000]), min_size=8, max_size=8),
+    st.sampled_from([0, 0, 16, 32, 48, 64, 80, 96, 112]),
+)
+def test_an_address_is_written_as_the_standard_library_writes_it(words: list[int], shift: int) -> None:
+    """The C library writes some addresses with an IPv4 address at the end, of which there must be one form only."""
+    number = int.from_bytes(b"".join(word.to_bytes(2, "big") for word in words), "big") >> shift
+
+    plain = ipaddress.IPv4Address(number & 0xFFFFFFFF) if number >> 32 == 0xFFFF else ipaddress.IPv6Address(number)
+    assert format_address(number) == str(plain)

@@ -78,9 +78,9 @@ def tidied(state: AccountState, rules: Rules) -> AccountState:
     for kept in state.networks.values():
         runs, kept.runs = presence.without_cut(kept.runs, state.counts_from_ms), []
         for start, last in runs:
-            if kept.runs and start < kept.runs[-1][1] + rules.window_ms:
-                start = kept.runs.pop()[0]
-            kept.runs.append((min(last, max(start, judged_from)), last))
+            overlaps = kept.runs and start < kept.runs[-1][1] + rules.window_ms
+            began = kept.runs.pop()[0] if overlaps else start
+            kept.runs.append((min(last, max(began, judged_from)), last))
     return state
 
 

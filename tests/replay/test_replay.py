@@ -5,8 +5,9 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.replay.replay import replay_lines
+from streams.replay.replay import Replay, replay_lines
 from streams.settings import Settings
+from tests.model.compare import log
 from tests.model.places import FixedPlaces
 
 NOW = 1_700_000_000_000
@@ -69,3 +70,30 @@ def test_a_line_that_is_none_becomes_a_dead_letter(line: bytes, reason: str) -> 
 def test_a_topic_that_the_worker_does_not_read_is_passed_over() -> None:
     """What was exported may hold the worker's own output too."""
     assert replayed({"topic": "incidents", "value": {}}, {"topic": "no-such", "value": {}}) == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_login_taken_as_parsed_is_judged_as_its_bytes_are(seed: int) -> None:
+    """Lines padded so far that every value is written out and read by the engine lead to the same, byte for byte."""
+    settings = Settings(max_record_bytes=1024)
+    usual, padded = Replay(settings, FixedPlaces()), Replay(settings, FixedPlaces())
+
+    for step in log(seed)[1]:
+        line = {"topic": step.topic, "timestamp": step.now_ms, "key": step.key, "value": step.value}
+        short = orjson.dumps(line)
+        assert usual.read(short) == padded.read(short + b" " * 1000)
+
+    assert usual.engine.accounts == padded.engine.accounts
+
+
+@pytest.mark.parametrize("size", [900, 1100, 5000])
+def test_a_value_that_is_too_large_is_refused_however_it_is_written(size: int) -> None:
+    """A number may be longer when the worker would get it than it is in the line."""
+    line = b'{"value":{"time":1700000000000,"account":"user@example.org","ip":"192.0.2.1","success":true,"x":[%s]}}'
+    numbers = b",".join([b"1e15"] * (size // 19))
+    settings = Settings(max_record_bytes=1024)
+
+    policy = orjson.dumps({"topic": "policies", "value": POLICY})
+    written = [orjson.loads(out) for out in replay_lines([policy, line % b"", line % numbers], settings, FixedPlaces())]
+
+    assert [letter["value"]["reason"] for letter in written] == (["too-large"] if size > 1000 else [])

@@ -1,6 +1,5 @@
 """Workers as processes on a real Kafka, and an independent look at what they left on the topics."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -8,7 +7,7 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -17,15 +16,18 @@ from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from streams.bus.clients import client_config, new_admin, new_consumer, new_producer
 from streams.bus.partitions import reader_config
+from streams.demo.processes import environment
 from streams.settings import Settings
 from streams.topology import WORKER_INPUTS, changelog
 from tests.eventually import eventually
 from tests.kafka_broker import Port
-from tests.worker.stand_in import StandIn
+from tests.worker.forked import Forked
+from tests.worker.stand_in import STATE, StandIn
 
 READY_S = 60
 DONE_S = 90
 STOP_S = 25
+DEPLOYED = ("streams.cli", "worker")
 INPUTS = [topic.name for topic in WORKER_INPUTS]
 
 
@@ -39,7 +41,7 @@ class Seen(NamedTuple):
 
 
 class WorkerProcess:
-    """One worker process; `module` is what is run, by default the worker around the stand-in engine."""
+    """One worker process: around the stand-in engine, or what `command` (a module and its arguments) makes of it."""
 
     def __init__(
         self,
@@ -47,7 +49,7 @@ class WorkerProcess:
         worker_id: str,
         *,
         crash_at: str = "",
-        module: str = "tests.worker.stand_in",
+        command: Sequence[str] = (),
         **changes: object,
     ) -> None:
         self._port = Port()
@@ -55,9 +57,9 @@ class WorkerProcess:
         base["worker_health_listen"] = f"127.0.0.1:{self._port.number}"
         self.settings = settings.model_copy(update={**base, **changes})
         self._crash_at = crash_at
-        self._module = module
+        self._command = command
         self._log = tempfile.NamedTemporaryFile(prefix=f"loginwatch-{worker_id}-", suffix=".log")  # noqa: SIM115
-        self.process: subprocess.Popen[bytes]
+        self.process: subprocess.Popen[bytes] | Forked
 
     def __enter__(self) -> Self:
         return self.start()
@@ -71,17 +73,17 @@ class WorkerProcess:
         self._log.close()
 
     def start(self) -> Self:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("LOGINWATCH_")}
-        defaults = Settings()
-        for name in Settings.model_fields:
-            value = getattr(self.settings, name)
-            if value != getattr(defaults, name):
-                environment[f"LOGINWATCH_{name.upper()}"] = str(value)
+        variables = environment(self.settings)
         if self._crash_at:
-            environment["LOGINWATCH_CRASH_AT"] = self._crash_at
-        log = Path(self._log.name).open("ab")  # noqa: SIM115
-        self.process = subprocess.Popen([sys.executable, "-m", self._module], env=environment, stdout=log, stderr=log)
-        log.close()
+            variables["LOGINWATCH_CRASH_AT"] = self._crash_at
+        path = Path(self._log.name)
+        if self._command:
+            with path.open("ab") as log:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", *self._command], env=variables, stdout=log, stderr=log
+                )
+        else:
+            self.process = Forked(variables, path)
         return self
 
     @property
@@ -174,7 +176,7 @@ def everything(settings: Settings, *topics: str) -> list[Seen]:
         waiting = {(topic, partition) for topic in topics for partition in known[topic].partitions}
         consumer.assign([TopicPartition(topic, partition, 0) for topic, partition in waiting])
         while waiting:
-            for message in consumer.consume(5000, 1):
+            for message in consumer.consume(5000, 0.1):
                 if message.error() is not None:
                     waiting.discard((message.topic(), message.partition()))
                     continue
@@ -259,11 +261,23 @@ def assert_exact(settings: Settings) -> int:
     want = expected(settings)
     seen = everything(settings, "incidents")
 
-    assert want.states == states(settings)
+    assert _differences(settings, want.states) == {}
     published = {("incidents", record.key.decode(), record.value) for record in seen if record.key and record.value}
     assert {output for output in want.outputs if output[0] == "incidents"} == published
     _assert_in_order(seen)
     return len(seen) - len(published)
+
+
+def _differences(settings: Settings, want: dict[str, bytes]) -> dict[str, tuple[object, list[object]]]:
+    """Accounts whose last state is not the wanted one: that, and all that the changelog has of them, in order."""
+    found = states(settings)
+    wrong = {account for account in want.keys() | found.keys() if want.get(account) != found.get(account)}
+    history: dict[str, list[object]] = defaultdict(list)
+    for seen in everything(settings, changelog(settings).name) if wrong else ():
+        account = (seen.key or b"").decode()
+        if account in wrong:
+            history[account].append((seen.partition, seen.offset, seen.value and STATE.unpack(seen.value)[:4]))
+    return {account: (account in want and STATE.unpack(want[account])[:4], history[account]) for account in wrong}
 
 
 def _assert_in_order(seen: list[Seen]) -> None:

@@ -9,14 +9,13 @@ before it, which makes lost and invented outputs visible too. A record on `polic
 import hashlib
 import os
 import struct
-import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from streams.core.refusal import Refused
 from streams.geo import NoPlaces
-from streams.settings import Settings, load_settings
-from streams.worker.main import Parts, serve
+from streams.settings import Settings
+from streams.worker.main import Parts
 
 STATE = struct.Struct("<qqqQ16s")
 TOPICS = {"logins": 0, "submissions": 1, "account-commands": 2}
@@ -97,7 +96,7 @@ class StandInForm:
 
     def check(self, packed: bytes) -> None:
         if len(packed) != STATE.size:
-            raise Refused("bad-state", f"a state of {len(packed)} bytes")
+            raise Refused("bad-state", f"a state of {len(packed)} bytes cannot be read")
 
     def is_newer(self, candidate: bytes, held: bytes) -> bool:
         self.check(candidate)
@@ -114,7 +113,3 @@ class NoCodec:
 
 def parts(settings: Settings) -> Parts:
     return Parts(StandIn(every=int(os.environ.get("STAND_IN_EVERY", "1"))), StandInForm(), NoCodec(), NoPlaces())
-
-
-if __name__ == "__main__":
-    sys.exit(serve(load_settings(), parts))

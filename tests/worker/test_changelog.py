@@ -84,7 +84,7 @@ def test_an_unreadable_state_behind_a_good_one_refuses_too(kafka_settings: Setti
 
 def test_a_missing_changelog_is_said(kafka_settings: Settings) -> None:
     """The operator is told which command makes it."""
-    reader = ChangelogReader(kafka_settings, "no-such-changelog", StandInForm(), lambda _done, _total: None)
+    reader = ChangelogReader(kafka_settings, "no-such-changelog", StandInForm(), lambda *_: None, missing_s=1)
 
     with pytest.raises(ConfigurationError, match="topics create"):
         reader.read({0})

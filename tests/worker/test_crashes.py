@@ -133,7 +133,7 @@ def test_a_worker_that_starts_anew_recovers_what_the_last_one_held(kafka_setting
         assert worker.terminate() == 0
     before = states(kafka_settings)
 
-    with WorkerProcess(kafka_settings, "two") as worker:
+    with WorkerProcess(kafka_settings, "one") as worker:
         worker.until_ready()
         assert worker.metric("loginwatch_worker_accounts") == len(before)
         send(kafka_settings, logins(3000, seed=2))

@@ -2,68 +2,40 @@
 
 import random
 from collections.abc import Iterator
-from time import time
 from typing import Any
 
 import orjson
 import pytest
 
 from streams.geo import NoPlaces
-from streams.records.codec import Codec
 from streams.records.json_form import to_json
 from streams.replay.replay import replay_lines
 from streams.settings import Settings
 from streams.topology import BY_NAME, changelog
-from tests.worker.harness import Seen, WorkerProcess, everything, send, until_done
+from tests.worker.harness import DEPLOYED, Seen, WorkerProcess, everything, send, until_done
+from tests.worker.records import CODEC, login, now_ms, policy
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
-REAL = "tests.worker.real"
 OUTPUTS = ("incidents", "blocks", "notifications", "dead-letters")
-CODEC = Codec()
-POLICY = {
-    "scope": "everyone",
-    "time_window": 30,
-    "allowed_ips": 3,
-    "block_time": 60,
-    "notify": ["soc@example.org"],
-    "actor": "test",
-}
-
-
-def policy(now_ms: int, **changes: Any) -> tuple[str, bytes, bytes]:
-    unset = dict.fromkeys(
-        (
-            "allowed_countries",
-            "ignored_countries",
-            "notify_sender",
-            "match_username",
-            "match_domain",
-            "familiar_days",
-            "ipv4_prefix",
-            "ipv6_prefix",
-            "mode",
-        )
-    )
-    return "policies", b"everyone", CODEC.encode("Policy", {**unset, **POLICY, "time": now_ms, **changes})
 
 
 def logins(number: int, seed: int) -> Iterator[tuple[str, bytes, bytes]]:
     """Homes and offices, some botnets, late and failed and repeated logins, and now and then bytes that are none."""
     # Half of the logins are of accounts of this seed alone: every round has accounts that were not blocked before.
     chance = random.Random(seed)
-    now_ms = int(time() * 1000)
+    now = now_ms()
     for index in range(number):
         account = f"user{chance.randrange(150) + 150 * seed * (index % 2)}@example.org"
         thief = hash_of(account) % 5 == 0 and chance.random() < 0.3
         ip = f"198.51.{chance.randrange(100)}.{chance.randrange(250)}" if thief else f"192.0.2.{hash_of(account) % 200}"
-        login: dict[str, Any] = dict.fromkeys(("session", "server", "client", "failure"))
-        login |= {"account": account, "ip": ip, "success": chance.random() < 0.95, "service": "imap"}
-        login |= {"time": now_ms - chance.randrange(900_000), "id": f"{seed}-{index}" if index % 2 else None}
-        raw = CODEC.encode("Login", login) if chance.random() > 0.01 else chance.randbytes(30)
-        yield "logins", account.encode(), raw
+        changes = {"success": chance.random() < 0.95, "time": now - chance.randrange(900_000)}
+        topic, key, raw = login(account, ip, id=f"{seed}-{index}" if index % 2 else None, **changes)
+        if chance.random() <= 0.01:
+            raw = chance.randbytes(30)
+        yield topic, key, raw
         if chance.random() < 0.02:
-            yield "logins", account.encode(), raw
+            yield topic, key, raw
 
 
 def hash_of(account: str) -> int:
@@ -112,12 +84,14 @@ def raw_outputs(settings: Settings, topic: str) -> set[tuple[bytes | None, bytes
 
 def test_a_killed_worker_writes_what_a_replay_of_the_log_writes(kafka_settings: Settings) -> None:
     """The same ids and bytes as a set; what is there twice is there with equal bytes; every poison has its dead letter."""
-    send(kafka_settings, [policy(int(time() * 1000))])
+    send(kafka_settings, [policy()])
     for number, crash_at in enumerate(("outputs:5", "changelog:3", "commit:1", "outputs:2", "changelog:6")):
         send(kafka_settings, logins(3000, number))
-        with WorkerProcess(kafka_settings, "one", crash_at=crash_at, module=REAL, worker_poll_records=150) as worker:
+        with WorkerProcess(
+            kafka_settings, "one", crash_at=crash_at, command=DEPLOYED, worker_poll_records=150
+        ) as worker:
             worker.until_killed()
-    with WorkerProcess(kafka_settings, "one", module=REAL) as worker:
+    with WorkerProcess(kafka_settings, "one", command=DEPLOYED) as worker:
         until_done(kafka_settings, worker)
         assert worker.terminate() == 0
 
@@ -138,11 +112,15 @@ def poison(settings: Settings) -> int:
 
 
 def test_the_changelog_alone_gives_the_deployed_worker_its_accounts(kafka_settings: Settings) -> None:
-    """A worker on another machine decides as if it had been there from the start."""
-    send(kafka_settings, [policy(int(time() * 1000))])
-    for number, name in enumerate(("one", "two", "three")):
+    """
+    A worker that has nothing but the changelog decides as if it had been there from the start.
+
+    All have one name: under another, each would first wait until the group has given its predecessor up.
+    """
+    send(kafka_settings, [policy()])
+    for number in range(3):
         send(kafka_settings, logins(2000, number))
-        with WorkerProcess(kafka_settings, name, module=REAL) as worker:
+        with WorkerProcess(kafka_settings, "one", command=DEPLOYED) as worker:
             until_done(kafka_settings, worker)
             assert worker.terminate() == 0
 

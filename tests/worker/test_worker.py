@@ -4,10 +4,20 @@ import random
 
 import pytest
 
+from streams.core.state import VERSION
 from streams.settings import Settings
 from streams.topology import changelog
 from tests.eventually import eventually
-from tests.worker.harness import WorkerProcess, assert_exact, configure, everything, send, states, until_done
+from tests.worker.harness import (
+    DEPLOYED,
+    WorkerProcess,
+    assert_exact,
+    configure,
+    everything,
+    send,
+    states,
+    until_done,
+)
 from tests.worker.stand_in import STATE
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
@@ -105,15 +115,18 @@ def test_a_record_that_kafka_refuses_stops_the_worker(kafka_settings: Settings) 
     assert everything(kafka_settings, changelog(kafka_settings).name) == []
 
 
-def test_an_unreadable_state_refuses_the_start(kafka_settings: Settings) -> None:
-    """The process ends with the exit code of a configuration error and a sentence."""
-    send(kafka_settings, [(changelog(kafka_settings).name, b"a@example.org", b"tomorrow")])
+def test_a_state_of_a_newer_version_refuses_the_start(kafka_settings: Settings) -> None:
+    """The process ends with the exit code of a configuration error and says which account and what to do, once."""
+    table = changelog(kafka_settings).name
+    send(kafka_settings, [(table, b"a@example.org", bytes([VERSION + 1]) + b"tomorrow" * 9)])
 
-    with WorkerProcess(kafka_settings, "one") as worker:
-        worker.process.wait(60)
+    with WorkerProcess(kafka_settings, "one", command=DEPLOYED) as worker:
+        assert worker.until_dead() == 2
 
-        assert worker.process.returncode == 2
-        assert "cannot be read" in worker.log
+        assert f"{table}, account 'a@example.org'" in worker.log
+        assert f"state of version {VERSION + 1}" in worker.log
+        assert worker.log.count("start that version, or write a tombstone") == 1
+        assert "Traceback" not in worker.log
 
 
 def test_missing_topics_refuse_the_start(kafka_settings: Settings) -> None:
