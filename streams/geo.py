@@ -29,10 +29,7 @@ log = structlog.get_logger(__name__)
 NO_COUNTRIES = frozenset({"AP", "EU", "XX", "ZZ"})
 """Codes that databases write for "somewhere in this region" or "unknown": they would be counted as a country."""
 V4_BLOCK, V6_BLOCK = 8, 64
-"""
-Bits of an address by which countries are not told apart further, unless the file does: /24 and /64. Clients of a mobile
-network, and of a house with IPv6 privacy addresses, come from ever new addresses of few blocks.
-"""
+"""Of an address, in bits: mobile clients, and houses with IPv6 privacy addresses, use ever new addresses of few blocks."""
 MOST_BLOCKS = 300_000
 TEXT_LIMIT = 120
 """Characters kept of a city's or an owner's name: it ends up in every incident."""
@@ -61,10 +58,6 @@ class NoPlaces:
     available = False
     generation = 0
     last_error: str | None = None
-
-    def country(self, address: str) -> str | None:  # noqa: ARG002 - the interface of Places
-        """Unknown."""
-        return None
 
     def country_of(self, number: int) -> str | None:  # noqa: ARG002 - the interface of Places
         """Unknown."""
@@ -98,7 +91,6 @@ class Places:
         self.generation = 0
         """Grows with every reload: whoever caches places forgets them then."""
         self._known: dict[int, str | None] = {}
-        """Countries by block; see `country_of`."""
         self._failed: dict[Path, tuple[_Fingerprint | None, str]] = {}
         self._places = tuple(_open_at_start(Path(path)) for path in paths)
         self._owners = tuple(_open_at_start(Path(path)) for path in owner_paths)
@@ -127,9 +119,9 @@ class Places:
 
     def country_of(self, number: int) -> str | None:
         """
-        The country of an address given as a number of 128 bits (`core/addresses.py`): what `country` says of its text.
+        The country of an address given as a number of 128 bits: what `country` says of its text.
 
-        Answers are remembered by block, where a file says one thing of the whole block: 0.3 us instead of 2.6.
+        Remembered by block, where the files say one thing of the whole block: 0.3 us instead of 2.6.
         """
         known = self._known  # taken before the files: an answer from old ones is never put beside those of new ones
         shift = V4_BLOCK if number >> 32 == 0xFFFF else V6_BLOCK
@@ -159,7 +151,7 @@ class Places:
         country = self.country(address)
         city, latitude, longitude, owner = None, None, None, None
         for database in self._places:
-            record = database.record(address)
+            record, _ = database.span(address)
             if record is None or _country(record) not in {None, country}:
                 continue
             city = city or _city(record)
@@ -167,7 +159,7 @@ class Places:
                 latitude, longitude = _coordinates(record)
             owner = owner or _owner(record)
         for database in self._owners:
-            found = _owner(database.record(address))
+            found = _owner(database.span(address)[0])
             if found is not None:
                 owner = found
                 break
@@ -179,7 +171,7 @@ class Places:
         owners = tuple(self._reopened(database) for database in self._owners)
         changed = places != self._places or owners != self._owners
         if changed:
-            # assignments, each atomic: a look-up in between sees both old or one new, never a closed file
+            # each assignment is atomic: a look-up in between sees both old or one new, never a closed file
             self._places, self._owners = places, owners
             self._known = {}
             self.generation += 1
@@ -263,12 +255,12 @@ class _Database:
             self._reader.get(address)
         self._damaged: str | None = None
 
-    def record(self, address: str) -> Mapping[str, Any] | None:
-        """The record of an address; None if there is none, it is no map, or the address is not one for this file."""
-        return self.span(address)[0]
-
     def span(self, address: str) -> tuple[Mapping[str, Any] | None, int]:
-        """The record of an address, and how many of its last bits do not matter to the answer."""
+        """
+        The record of an address, and how many of its last bits do not matter to the answer.
+
+        None if there is no record, it is no map, or the address is not one for this file.
+        """
         if address[:7].lower() == MAPPED:
             address = _unmapped(address)
         try:

@@ -13,11 +13,14 @@ from streams.bus.admin import (
 )
 from streams.bus.clients import new_admin
 from streams.bus.embedded import EmbeddedBroker
-from streams.errors import BrokerUnavailableError, TopicError
+from streams.errors import BrokerUnavailableError, ConfigurationError, TopicError
 from streams.settings import Settings
-from streams.topology import BLOCKS, LOGINS, POLICIES, Topic, all_topics
+from streams.topology import BLOCKS, DAY_MS, LOGINS, POLICIES, Topic, all_topics
 from tests.eventually import eventually
 from tests.kafka_broker import KafkaBroker
+
+
+KEPT = ("logins", "incidents")
 
 
 def alter(settings: Settings, topic: Topic, name: str, value: str) -> None:
@@ -138,3 +141,33 @@ def test_a_broker_that_does_not_answer_is_named_with_what_to_check(embedded: Emb
     for ask in (wait_for_broker, ensure_topics, check_topics):
         with pytest.raises(BrokerUnavailableError, match=r"does not answer at 127.* Check bootstrap_servers"):
             ask(embedded.settings, timeout_s=0.5)
+
+
+def test_a_time_that_an_operator_has_set_is_neither_shorter_nor_longer() -> None:
+    """Whoever sets how long logins are kept has promised it to somebody."""
+    settings = Settings(retention_days=("logins=3", "incidents=365"))
+    logins, incidents = (next(topic for topic in all_topics(settings) if topic.name == name) for name in KEPT)
+
+    assert logins.config()["retention.ms"] == str(3 * DAY_MS)
+    assert incidents.config()["retention.ms"] == str(365 * DAY_MS)
+    assert config_problems(logins, logins.config()) == []
+    [problem] = config_problems(logins, LOGINS.config())
+    assert "topic logins has retention.ms=604800000, not 259200000: set it with" in problem
+
+
+@pytest.mark.parametrize("entry", ["policies=3", "nothing=3"])
+def test_a_time_for_what_is_not_kept_for_a_time_is_refused(entry: str) -> None:
+    """Tables are kept without end, or policies would be forgotten."""
+    with pytest.raises(ConfigurationError, match="retention_days: .* is none of logins, "):
+        all_topics(Settings(retention_days=(entry,)))
+
+
+@pytest.mark.kafka
+def test_topics_are_made_with_the_times_of_the_settings(kafka: KafkaBroker) -> None:
+    """And what was made with other times is told."""
+    kafka.wipe()
+    settings = kafka.settings.model_copy(update={"retention_days": ("logins=3",)})
+    ensure_topics(settings)
+
+    assert check_topics(settings) == []
+    assert "topic logins has retention.ms=259200000, not 604800000" in "\n".join(check_topics(kafka.settings))

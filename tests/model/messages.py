@@ -68,13 +68,13 @@ class Messages:
 
     def _listed(self, sender: tuple[str, str], times: list[int]) -> dict[str, Any]:
         address, relation = sender
-        first = min(self._in_use(sender))
+        known = list(self._in_use(sender))
         return {
             "sender": address,
             "relation": relation,
             "messages": len(times),
-            "first": first,
-            "last": max(times),
+            "first": min(known),
+            "last": max(known),
         }
 
     def _in_use(self, sender: tuple[str, str]) -> Iterator[int]:
