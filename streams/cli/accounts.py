@@ -42,8 +42,8 @@ def register(root: typer.Typer) -> None:
         family.command(command.__name__)(command)
     from streams.cli import care  # noqa: PLC0415 - it builds on this module
 
-    for command in (care.export, care.erase):
-        family.command(command.__name__)(command)
+    family.command("export")(care.export)
+    family.command("erase")(care.erase)
     root.add_typer(family, name="account", rich_help_panel="Accounts and incidents")
 
 

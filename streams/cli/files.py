@@ -57,7 +57,7 @@ def replay(
     places = open_places(settings)
     with ExitStack() as opened, progress_bar("Replaying", total_bytes(files)) as progress:
         lines = lines_of([open_file(name, opened) for name in files], progress)
-        _write(replaylines_of(lines, settings, places))
+        _write(replay_lines(lines, settings, places))
 
 
 def export(

@@ -106,6 +106,10 @@ class Registry:
                 f"{self.url} does not let the compatibility of {self.subject(schema)} be set: set it to {level} by hand"
             )
 
+    def close(self) -> None:
+        """Close its connections; it can be asked again."""
+        self._client.close()
+
     @staticmethod
     def subject(schema: Schema) -> str:
         """The name under which a record's versions are registered."""

@@ -19,7 +19,6 @@ from streams.topology import BLOCKS, DAY_MS, LOGINS, POLICIES, Topic, all_topics
 from tests.eventually import eventually
 from tests.kafka_broker import KafkaBroker
 
-
 KEPT = ("logins", "incidents")
 
 
@@ -158,7 +157,7 @@ def test_a_time_that_an_operator_has_set_is_neither_shorter_nor_longer() -> None
 @pytest.mark.parametrize("entry", ["policies=3", "nothing=3"])
 def test_a_time_for_what_is_not_kept_for_a_time_is_refused(entry: str) -> None:
     """Tables are kept without end, or policies would be forgotten."""
-    with pytest.raises(ConfigurationError, match="retention_days: .* is none of logins, "):
+    with pytest.raises(ConfigurationError, match=r"retention_days: .* is none of logins, "):
         all_topics(Settings(retention_days=(entry,)))
 
 

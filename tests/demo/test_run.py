@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.eventually import eventually
+from tests.panel.visitors import token_of
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "streams.cli", "demo"]
@@ -100,9 +102,23 @@ def test_every_takeover_is_caught_and_refused(tmp_path: Path) -> None:
     assert re.search(r"thieves refused +5 of 5", output)
     assert re.search(r"honest people blocked +0\b", output)
     assert re.search(r"from login to closed door +median \d+ ms, 99th percentile \d+ ms \(5 blocks\)", output)
-    assert len(showing.addresses()) == 3
+    assert len(showing.addresses()) == 4
     assert not any(listening(address) for address in showing.addresses())
     assert list(tmp_path.glob("loginwatch-demo-*")) == []
+
+
+def assert_the_panel_opens(showing: Showing) -> None:
+    """The printed link signs in, once, and the panel shows the account of the first incident."""
+    link = re.search(r"http://[\d.]+:\d+/welcome/\S+", showing.output)
+    incident = re.search(r" INCIDENT (\S+): ", showing.output)
+    assert link is not None, showing.output
+    assert incident is not None
+    with httpx.Client(timeout=30) as browser:
+        page = browser.get(link[0])
+        assert browser.post(link[0], data={"csrf": token_of(page.text)}).status_code == 303
+        incidents = httpx.URL(link[0]).join("/incidents")
+        eventually(lambda: incident[1] in browser.get(incidents).text, 30, what="the incident is in the panel")
+    assert httpx.get(link[0], timeout=30).status_code == 404
 
 
 @pytest.mark.timeout(240)
@@ -110,8 +126,9 @@ def test_ctrl_c_ends_the_demo_with_a_summary(tmp_path: Path) -> None:
     """Without an end it runs until interrupted; then it sums up, ends all processes and says that all is well."""
     with demo(tmp_path) as showing:
         showing.until("INCIDENT")
+        assert_the_panel_opens(showing)
         addresses = showing.addresses()
-        assert len(addresses) == 3
+        assert len(addresses) == 4
         assert all(listening(address) for address in addresses)
         assert list(tmp_path.glob("loginwatch-demo-*/mailbox"))
 

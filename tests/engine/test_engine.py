@@ -351,3 +351,31 @@ def test_a_command_with_an_empty_id_is_refused(records):
     records.read("account-commands", id="")
 
     assert records.letter()["reason"] == "bad-id"
+
+
+def test_a_reset_that_forgets_leaves_nothing_of_the_account(records):
+    """Its state and its blocks end in tombstones; what comes afterwards is a new account's, and repeating it is harmless."""
+    records.policy(allowed_ips=5)
+    records.read()
+    records.read("submissions")
+    records.read("account-commands")
+    records.engine.take()
+
+    for _ in range(2):
+        records.read("account-commands", id="c-2", action="reset", forget=True, offset=9)
+        batch = records.engine.take()
+
+        assert batch.touched == {USER: None}
+        assert (batch.outputs[-1].topic, batch.outputs[-1].key, batch.outputs[-1].value) == ("blocks", USER, None)
+        assert records.engine.accounts[HOME] == {}
+
+    records.read("account-commands", id="c-3", action="describe", offset=10)
+    [(_, view)] = records.written()
+    assert (view["networks"], view["messages_24h"], view["cutoff"]) == ([], 0, None)
+
+
+def test_only_a_reset_forgets(records):
+    """Another order with that mark does what it says."""
+    records.read("account-commands", action="block", forget=True)
+
+    assert records.engine.take().touched[USER] is not None

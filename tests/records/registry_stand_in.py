@@ -1,5 +1,5 @@
 """
-A stand-in for a schema registry: a real HTTP server that follows the registry's API in the four calls we make.
+A stand-in for a schema registry: a real HTTP server that follows the registry's API in the calls we make.
 
 It is not the real registry: it judges compatibility by our own rules and knows Avro only. It speaks HTTP over TCP, numbers
 schemas, and answers with the registry's status codes and error codes, so the real client runs unchanged against it.
@@ -12,6 +12,7 @@ from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 SUBJECT_NOT_FOUND = (404, {"error_code": 40401, "message": "Subject not found."})
+NO_RULE = (404, {"error_code": 40408, "message": "Subject does not have subject-level compatibility configured"})
 SCHEMA_NOT_FOUND = (404, {"error_code": 40403, "message": "Schema not found"})
 
 
@@ -21,6 +22,7 @@ class RegistryStandIn:
     def __init__(self) -> None:
         self.schemas: list[dict[str, Any]] = []
         self.subjects: dict[str, list[int]] = {}
+        self.rules: dict[str, str] = {}
         self.questions: list[str] = []
         self.broken = False
         self.refuses = False
@@ -42,6 +44,9 @@ class RegistryStandIn:
 
             def do_POST(self) -> None:
                 stand_in._serve(self, json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+            def do_PUT(self) -> None:
+                self.do_POST()
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -83,13 +88,21 @@ class RegistryStandIn:
         request.end_headers()
         request.wfile.write(data)
 
-    def _answer(self, request: BaseHTTPRequestHandler, body: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
+    def _answer(self, request: BaseHTTPRequestHandler, body: dict[str, Any] | None) -> tuple[int, Any]:
         match [unquote(part) for part in urlsplit(request.path).path.split("/")[1:]]:
             case ["schemas", "ids", number]:
                 known = 1 <= int(number) <= len(self.schemas)
                 return (200, self.schemas[int(number) - 1]) if known else SCHEMA_NOT_FOUND
             case ["subjects", subject]:
                 return self._lookup(subject, body or {})
+            case ["subjects", subject, "versions"] if body is None:
+                known = self.subjects.get(subject, [])
+                return (200, list(range(1, len(known) + 1))) if known else SUBJECT_NOT_FOUND
+            case ["config", subject]:
+                if body is not None:
+                    self.rules[subject] = body["compatibility"]
+                    return 200, {"compatibility": body["compatibility"]}
+                return (200, {"compatibilityLevel": self.rules[subject]}) if subject in self.rules else NO_RULE
             case ["subjects", subject, "versions"]:
                 status, answer = self._lookup(subject, body or {})
                 if status == 200:

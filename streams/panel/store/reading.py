@@ -1,0 +1,94 @@
+"""
+From a record on a topic to what the read model keeps of it, or the reason why it is none.
+
+Rules are checked by the code that the worker checks them with, so the panel never shows one that the worker refused.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from streams.bus.record import Record
+from streams.core.accounts import canonical_account, canonical_domain, canonical_group, parse_scope
+from streams.core.book import RuleBook, parse_safe_key, parse_safe_network, safe_key
+from streams.engine.tables import Tables
+from streams.panel.store import rows
+from streams.records.codec import Codec
+from streams.topology import BLOCKS, BY_NAME, COMMANDS, DOMAINS, INCIDENTS, POLICIES, REVIEWS, SAFE_NETWORKS
+
+TOPICS = (POLICIES, SAFE_NETWORKS, DOMAINS, BLOCKS, INCIDENTS, REVIEWS, COMMANDS)
+ACTOR_HEADER = "actor"
+LONGEST_ACTOR = 320
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """
+    One record, decoded. `value` None = a tombstone; `key` is the canonical key of a rule, else the account.
+
+    `actor` is who the header names, for tombstones.
+    """
+
+    topic: str
+    key: str
+    value: dict[str, Any] | None
+    offset: int
+    time_ms: int
+    deed: str
+    """The id of the deed that it is."""
+    actor: str = ""
+
+
+class Reader:
+    """Reads records of `TOPICS`."""
+
+    def __init__(self, codec: Codec, default_domain: str = "") -> None:
+        self._codec = codec
+        self._domain = default_domain
+        self._keys: dict[str, Callable[[str, dict[str, Any] | None], str]] = {
+            POLICIES.name: self._policy,
+            SAFE_NETWORKS.name: self._safe_network,
+            DOMAINS.name: self._domain_key,
+        }
+
+    def read(self, record: Record) -> Item | None:
+        """The record decoded; None for a tombstone that says nothing. Raises Refused, RegistryUnavailableError."""
+        rule = record.topic in self._keys
+        if record.value is None and not rule:
+            return None  # compaction and retention leave those on `blocks`; what they delete is over long since
+        if rule:
+            # refuses what the worker refuses, a key that is not of the content included
+            Tables(self._codec, RuleBook(self._domain)).apply(record.topic, record.key, record.value)
+        value = None if record.value is None else self._codec.decode(BY_NAME[record.topic].record, record.value)
+        key = self._keys[record.topic](_text(record.key), value) if rule else self._account(value or {})
+        deed = rows.deed_id(record.topic, record.partition, record.offset, record.key, record.value)
+        return Item(record.topic, key, value, record.offset, record.timestamp_ms, deed, _actor(record))
+
+    def _account(self, value: dict[str, Any]) -> str:
+        account = canonical_account(value["account"], self._domain)
+        value["account"] = account
+        return account
+
+    def _policy(self, key: str, value: dict[str, Any] | None) -> str:
+        return parse_scope(key if value is None else value["scope"], self._domain)
+
+    def _safe_network(self, key: str, value: dict[str, Any] | None) -> str:
+        if value is None:
+            return safe_key(*parse_safe_key(key, self._domain))
+        return parse_safe_network(value, self._domain).key
+
+    def _domain_key(self, key: str, value: dict[str, Any] | None) -> str:
+        if value is not None and value["group"]:
+            value["group"] = canonical_group(value["group"].removeprefix("group:"))
+        return canonical_domain(key if value is None else value["domain"])
+
+
+def _text(key: bytes | None) -> str:
+    return (key or b"").decode(errors="replace")
+
+
+def _actor(record: Record) -> str:
+    for name, value in record.headers:
+        if name == ACTOR_HEADER and value is not None:
+            return value.decode(errors="replace").replace("\0", "")[:LONGEST_ACTOR]
+    return ""

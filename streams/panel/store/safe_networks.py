@@ -1,0 +1,140 @@
+"""Safe networks, and what one would cover of what was seen in incidents."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
+
+from streams.core.addresses import contains, parse_network
+from streams.core.refusal import Refused
+from streams.panel.store.cursors import MOST, PAGE, Order, Page, page_of
+from streams.panel.store.ranges import inside
+from streams.panel.store.tables import DOMAIN, NETWORK, SAFE_NETWORK
+from streams.panel.store.visible import Visible, below
+
+COUNTED = 2_000
+"""How far the accounts and networks that would be covered are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class SafeRow:
+    """One safe network. `expires_ms` None = never."""
+
+    scope: str
+    network: str
+    description: str
+    actor: str
+    time_ms: int
+    expires_ms: int | None
+
+    def holds(self, now_ms: int) -> bool:
+        """Whether it has not expired."""
+        return self.expires_ms is None or now_ms < self.expires_ms
+
+
+@dataclass(frozen=True, slots=True)
+class SafeWanted:
+    """Which safe networks; `text` is a part of the scope, network, description or actor, or an address inside."""
+
+    scope: str | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """A network that a safe network would cover: seen in an incident of an account."""
+
+    account: str
+    network: str
+    address: str
+    country: str | None
+    city: str | None
+    owner: str | None
+    last_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What a safe network would cover in view: the latest networks, and of how many accounts and networks they are."""
+
+    accounts: int
+    networks: int
+    shown: tuple[Covered, ...]
+    more: bool
+    """Whether the numbers are lower bounds, because counting was broken off."""
+
+
+ORDER = Order("latest", ("time_ms", "scope", "network"), (int, str, str))
+
+
+def safe_networks(
+    connection: Connection, visible: Visible, wanted: SafeWanted, *, cursor: str | None = None, size: int = PAGE
+) -> Page[SafeRow]:
+    """One page of safe networks in view, the latest first; expired ones too. Raises UsageError for a bad cursor."""
+    found, size, c = ORDER.parse(cursor), min(size, MOST), SAFE_NETWORK.c
+    query = select(SAFE_NETWORK).where(visible.scope(c.domain, c.group))
+    if wanted.scope is not None:
+        query = query.where(c.scope == wanted.scope)
+    if wanted.text and wanted.text.strip():
+        query = query.where(_matches(connection, wanted.text.strip()))
+    rows = connection.execute(ORDER.sort(query, c, found).limit(size + 1)).all()
+    return page_of([_safe(row) for row in rows], ORDER, found, size)
+
+
+def safe_network(connection: Connection, visible: Visible, scope: str, network: str) -> SafeRow | None:
+    """One safe network by its canonical scope and CIDR; None when there is none in view."""
+    c = SAFE_NETWORK.c
+    query = select(SAFE_NETWORK).where(c.scope == scope, c.network == network, visible.scope(c.domain, c.group))
+    row = connection.execute(query).first()
+    return None if row is None else _safe(row)
+
+
+def coverage(
+    connection: Connection, visible: Visible, network: str, *, scope: str = "everyone", most: int = PAGE
+) -> Coverage:
+    """
+    What a safe network for a canonical scope would cover of the networks seen in incidents in view.
+
+    Raises Refused for what is no CIDR.
+    """
+    c = NETWORK.c
+    fits = [inside(parse_network(network)), visible.domain(c.domain, indexed=False), _of_scope(scope)]
+    needed = select(c.account, c.network, c.address, c.country, c.city, c.owner, c.last_ms).where(*fits)
+    found = [Covered(*row) for row in connection.execute(needed.limit(COUNTED + 1))]
+    latest = sorted(found, key=lambda row: (-row.last_ms, row.account, row.network))
+    accounts = len({row.account for row in found})
+    return Coverage(accounts, len(found), tuple(latest[:most]), len(found) > COUNTED)
+
+
+def _of_scope(scope: str) -> ColumnElement[bool]:
+    """The condition that a row of `network` is of an account of a scope."""
+    kind, _, name = scope.partition(":")
+    if kind == "account":
+        return NETWORK.c.account == name
+    if kind == "domain":
+        return func.coalesce(NETWORK.c.domain, "") == name
+    if kind == "group":
+        return NETWORK.c.domain.in_(select(DOMAIN.c.domain).where(below(DOMAIN.c.group, name)))
+    return NETWORK.c.account > ""
+
+
+def _matches(connection: Connection, text: str) -> ColumnElement[bool]:
+    c = SAFE_NETWORK.c
+    lower = text.lower()
+    parts: list[ColumnElement[bool]] = [
+        func.lower(column).contains(lower, autoescape=True) for column in (c.scope, c.network, c.description, c.actor)
+    ]
+    try:
+        asked = parse_network(text)
+    except Refused:
+        return or_(*parts)
+    around = [network for network in _known(connection) if contains(parse_network(network), asked)]
+    return or_(*parts, c.network.in_(around))
+
+
+def _known(connection: Connection) -> list[str]:
+    return list(connection.execute(select(SAFE_NETWORK.c.network).distinct()).scalars())
+
+
+def _safe(row: Row[Any]) -> SafeRow:
+    return SafeRow(row.scope, row.network, row.description, row.actor, row.time_ms, row.expires_ms)

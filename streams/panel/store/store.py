@@ -1,0 +1,88 @@
+"""The panel's store: opened once per process, used by pages (threads of the web server) and by the follower."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Connection, delete
+from sqlalchemy.exc import DBAPIError
+
+from streams.panel.store.changes import KINDS, Changes
+from streams.panel.store.engine import BEGIN, StoreUnavailableError, is_sqlite, open_engine
+from streams.panel.store.migrate import migrate
+from streams.panel.store.progress import raise_numbers
+from streams.panel.store.tables import READ_MODEL
+
+
+class Store:
+    """
+    The database behind `panel_database`, migrated to this version's schema.
+
+    Queries are functions of the modules beside this one and take a connection:
+
+        with store.reading() as connection:
+            page = incidents.listed(connection, visible, wanted)
+    """
+
+    def __init__(self, database: str) -> None:
+        self.engine = open_engine(database)
+        self.changes = Changes()
+        """What pages wait for; the follower publishes."""
+        try:
+            migrate(self.engine)
+        except BaseException:
+            self.engine.dispose()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection for queries; all queries of one page see the same state. Raises StoreUnavailableError."""
+        with self._connected("BEGIN") as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction: all of it, or, when an exception leaves it, nothing. Raises StoreUnavailableError."""
+        with self._connected("BEGIN IMMEDIATE") as connection:
+            yield connection
+
+    def wipe_read_model(self) -> None:
+        """
+        Forget everything that topics can tell again; people, sessions, tokens and the audit stay.
+
+        A follower that runs notices, and reads all topics from their start.
+        """
+        with self.writing() as connection:
+            for table in READ_MODEL:
+                connection.execute(delete(table))
+            raise_numbers(connection, KINDS)
+
+    def close(self) -> None:
+        """Let go of all connections, and wake pages that wait."""
+        self.changes.close()
+        self.engine.dispose()
+
+    @contextmanager
+    def _connected(self, begin: str) -> Iterator[Connection]:
+        try:
+            with self.engine.connect().execution_options(**{BEGIN: begin}) as connection, connection.begin():
+                if begin == "BEGIN" and not is_sqlite(connection):
+                    connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                yield connection
+        except DBAPIError as error:
+            if error.connection_invalidated or _is_away(error):
+                raise StoreUnavailableError(f"the panel's database does not answer: {error.orig}") from error
+            raise
+
+
+def _is_away(error: DBAPIError) -> bool:
+    return type(error).__name__ in ("OperationalError", "InterfaceError")

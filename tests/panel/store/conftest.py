@@ -1,0 +1,51 @@
+"""Stores for tests: on SQLite always, on a real PostgreSQL where it is installed."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.panel.store import Store
+from tests.panel.store.postgres_server import PostgresServer, binaries
+
+
+def require_postgres() -> None:
+    """Skip where PostgreSQL is not installed; fail instead where CI says that it must be."""
+    if binaries() is not None:
+        return
+    reason = "a real PostgreSQL needs initdb and pg_ctl: apt-get install postgresql"
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL shared by the tests of this process, each in a database of its own."""
+    require_postgres()
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database, as the setting `panel_database` names it; once on each kind."""
+    if request.param == "sqlite":
+        return str(tmp_path / "panel.sqlite")
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.database()
+
+
+@pytest.fixture
+def store(database: str) -> Iterator[Store]:
+    """An empty store, once on each kind of database."""
+    with Store(database) as opened:
+        yield opened
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path) -> Iterator[Store]:
+    """An empty store on SQLite, for what does not depend on the database."""
+    with Store(str(tmp_path / "panel.sqlite")) as opened:
+        yield opened

@@ -1,0 +1,88 @@
+"""The schema: migrations and table definitions say the same, and a database of another version is dealt with."""
+
+import threading
+
+import pytest
+from sqlalchemy import Engine, inspect, text
+
+from streams.errors import ConfigurationError
+from streams.panel.store import Store
+from streams.panel.store.engine import open_engine
+from streams.panel.store.migrate import migrate
+from streams.panel.store.tables import METADATA
+
+CATALOG = {
+    "sqlite": "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE tbl_name <> 'alembic_version'",
+    "postgresql": """
+        SELECT 'column', table_name || '.' || column_name, data_type, collation_name || is_nullable || coalesce(column_default, '')
+        FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'
+        UNION ALL SELECT 'index', indexname, tablename, indexdef
+        FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+        UNION ALL SELECT 'constraint', conname, contype::text, pg_get_constraintdef(oid)
+        FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conname NOT LIKE 'alembic_version%'
+    """,
+}
+
+
+def catalog(engine: Engine) -> list[tuple[str, ...]]:
+    """What the database itself says of its tables. SQLite tells the statements, whose lines come in any order."""
+    with engine.connect() as connection:
+        rows = [tuple(map(str, row)) for row in connection.execute(text(CATALOG[engine.dialect.name]))]
+    return sorted((*row[:3], "\n".join(sorted(line.strip(" \t,") for line in row[3].splitlines()))) for row in rows)
+
+
+def test_migrations_make_exactly_the_tables_that_are_defined(database: str) -> None:
+    """A column, index, type or collation that only one of the two has is found."""
+    engine = open_engine(database)
+    migrate(engine)
+    migrated = catalog(engine)
+    with engine.begin() as connection:
+        METADATA.drop_all(connection)
+        METADATA.create_all(connection)
+
+    assert catalog(engine) == migrated
+    assert len(migrated) > len(METADATA.tables)
+    engine.dispose()
+
+
+def test_a_database_of_this_version_is_left_as_it_is(database: str) -> None:
+    """A panel that starts again migrates nothing, and finds its people."""
+    with Store(database) as store, store.writing() as connection:
+        connection.execute(METADATA.tables["progress"].insert().values(name="kept", value=1))
+
+    with Store(database) as store, store.reading() as connection:
+        assert connection.execute(text("SELECT value FROM progress")).scalar_one() == 1
+
+
+def test_a_database_of_a_newer_version_is_refused(database: str) -> None:
+    """An older program would read wrong what a newer one wrote: it says so and does not start."""
+    with Store(database) as store, store.writing() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(ConfigurationError, match=r"schema 9999.*newer loginwatch"):
+        Store(database)
+
+
+def test_panels_that_start_together_migrate_once(database: str) -> None:
+    """Several panels come up on an empty database at the same moment; all of them then work."""
+    stores: list[Store] = []
+    errors: list[BaseException] = []
+    together = threading.Barrier(4)
+
+    def start() -> None:
+        together.wait()
+        try:
+            stores.append(Store(database))
+        except Exception as error:  # noqa: BLE001
+            errors.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert errors == []
+    assert "incident" in inspect(stores[0].engine).get_table_names()
+    for store in stores:
+        store.close()

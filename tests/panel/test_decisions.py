@@ -1,0 +1,250 @@
+"""Decisions as records on the topics of the embedded broker: rights, scopes, values, conflicts."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from streams.bus.embedded import EmbeddedBroker
+from streams.bus.tail import tail
+from streams.core.refusal import Refused
+from streams.panel.decisions import Decisions
+from streams.panel.outbox import Outbox
+from streams.panel.problems import Conflict, DecisionError, Forbidden, NotFound
+from streams.panel.rights import Reader, Role
+from streams.panel.store import EVERYTHING, audit, rules
+from streams.panel.words import words_of
+from streams.records.codec import Codec
+from streams.topology import BY_NAME
+from tests.cli.small_worker import SmallWorker
+from tests.panel.store.population import Population
+from tests.panel.visitors import Site
+
+OWN, FOREIGN = "domain:example.org", "domain:other.example"
+ACCOUNT, STRANGER = "user@example.org", "user@other.example"
+
+
+def decide(site: Site, role: Role = Role.ADMINISTRATOR, *scopes: str) -> Decisions:
+    reader = Reader(1, "anna@example.org", role, scopes or (OWN, "group:shops"))
+    return site.panel.decisions(reader, words_of("en"))
+
+
+@pytest.fixture
+def written(embedded: EmbeddedBroker) -> Callable[[str], list[Any]]:
+    """Everything on a topic, as (key, record, actor in the header)."""
+
+    def read(topic: str) -> list[Any]:
+        found = []
+        for record in tail(embedded.settings, [BY_NAME[topic]]):
+            value = None if record.value is None else Codec().decode(BY_NAME[topic].record, record.value)
+            found.append(((record.key or b"").decode(), value, dict(record.headers).get("actor", b"").decode()))
+        return found
+
+    return read
+
+
+def test_a_policy_is_written_and_read_at_once(live_site: Site, written: Callable[[str], list[Any]]) -> None:
+    """The record has the reader as actor, and the store has it when the decision returns."""
+    decide(live_site).set_policy("domain:Example.ORG", {"allowed_ips": 3, "time_window": 60, "notify": []}, None)
+
+    [(key, record, actor)] = written("policies")
+    stored = live_site.panel.stored_policy(OWN)
+
+    assert (key, record["allowed_ips"], record["notify"], record["mode"]) == (OWN, 3, [], None)
+    assert (record["actor"], actor) == ("anna@example.org", "anna@example.org")
+    assert stored is not None
+    assert stored.policy.allowed_ips == 3
+
+
+def test_a_policy_that_changed_meanwhile_is_not_overwritten(live_site: Site) -> None:
+    """Whoever saw an older one, or none, is told who saved and when; whoever saw this one may change it."""
+    first = decide(live_site)
+    first.set_policy(OWN, {"allowed_ips": 3}, None)
+    stored = live_site.panel.stored_policy(OWN)
+    assert stored is not None
+
+    for seen in (None, stored.time_ms - 1):
+        with pytest.raises(Conflict) as conflict:
+            first.set_policy(OWN, {"allowed_ips": 5}, seen)
+        assert conflict.value.by == "anna@example.org"
+        assert conflict.value.at_ms == stored.time_ms
+    first.set_policy(OWN, {"allowed_ips": 5}, stored.time_ms)
+
+    changed = live_site.panel.stored_policy(OWN)
+    assert changed is not None
+    assert changed.policy.allowed_ips == 5
+
+
+def test_inherit_and_reset(live_site: Site, written: Callable[[str], list[Any]]) -> None:
+    """Reset writes zeros; inheriting everything is a tombstone whose header says who."""
+    decide(live_site).reset_policy(OWN)
+    decide(live_site).inherit(OWN)
+
+    (_, zeros, _), (key, nothing, actor) = written("policies")
+
+    assert (zeros["time_window"], zeros["allowed_ips"], zeros["ignored_countries"]) == (0, 0, [])
+    assert (key, nothing, actor) == (OWN, None, "anna@example.org")
+    assert live_site.panel.stored_policy(OWN) is None
+
+
+def test_safe_networks_come_and_go(live_site: Site, written: Callable[[str], list[Any]]) -> None:
+    """Marked in canonical form, unmarked by whoever may; what is not marked cannot be unmarked."""
+    desk = decide(live_site, Role.HELP_DESK)
+    desk.add_safe(f"account:{ACCOUNT}", "192.0.2.7/24", "the hotel", None)
+    desk.remove_safe(f"account:{ACCOUNT}", "192.0.2.0/24")
+
+    [(key, record, _), (removed, nothing, actor)] = written("safe-networks")
+
+    assert (record["network"], record["description"]) == ("192.0.2.0/24", "the hotel")
+    assert (removed, nothing, actor) == (key, None, "anna@example.org")
+    with pytest.raises(NotFound):
+        desk.remove_safe(f"account:{ACCOUNT}", "192.0.2.0/24")
+    with live_site.panel.store.reading() as connection:
+        deeds = audit.listed(connection, EVERYTHING, audit.Wanted(action="safe.")).rows
+    assert [deed.action for deed in deeds] == ["safe.remove", "safe.add"]
+
+
+def test_orders_reach_the_worker_and_it_is_asked(live_site: Site, embedded: EmbeddedBroker) -> None:
+    """A block that is ordered here shows in what the worker answers; without a worker there is no answer."""
+    desk = decide(live_site, Role.HELP_DESK)
+    assert desk.describe(ACCOUNT) is None
+
+    with SmallWorker(embedded.settings):
+        desk.block(ACCOUNT, 30, "strange mails")
+        blocked = next(view for view in iter(lambda: desk.describe(ACCOUNT), object()) if view)
+        desk.unblock(ACCOUNT, "")
+        desk.reset(ACCOUNT, "all clear")
+        opened = desk.describe(ACCOUNT)
+
+    assert blocked["blocked_until"] is not None
+    assert opened is not None
+    assert opened["blocked_until"] is None
+
+
+def test_a_review_is_of_an_incident_that_is_there(live_site: Site, embedded: EmbeddedBroker) -> None:
+    """The account is that of the incident, whatever anybody says; unknown incidents and verdicts are refused."""
+    from tests.panel.store.feeding import produce
+
+    [incident] = Population(1).incident(account=ACCOUNT)
+    produce(embedded, [("incidents", ACCOUNT, incident)])
+    desk = decide(live_site, Role.HELP_DESK)
+    from tests.eventually import eventually
+
+    eventually(lambda: live_site.panel.account_of_incident(incident["id"]))
+    with pytest.raises(Refused, match="verdict"):
+        desk.review(incident["id"], "fine", "")
+    with pytest.raises(NotFound):
+        desk.review("no such incident", "travelling", "")
+    with pytest.raises(NotFound):
+        decide(live_site, Role.HELP_DESK, FOREIGN).review(incident["id"], "travelling", "")
+
+    desk.review(incident["id"], "travelling", "  on holiday ")
+
+    from streams.panel.store import incidents
+
+    with live_site.panel.store.reading() as connection:
+        found = incidents.one(connection, EVERYTHING, incident["id"])
+    assert found is not None
+    assert [(review.verdict, review.note, review.actor) for review in found.reviews] == [
+        ("travelling", "on holiday", "anna@example.org")
+    ]
+
+
+def test_domains_move_between_groups_that_one_has(live_site: Site) -> None:
+    """Both ends must be one's own; a list is written whole or not at all."""
+    boss = decide(live_site, Role.ADMINISTRATOR, "everything")
+    boss.set_groups([("example.org", "shops/a"), ("B.example", "shops/b")])
+    local = decide(live_site)
+
+    local.set_group("b.example", "shops/a")
+    with pytest.raises(NotFound):
+        local.set_groups([("b.example", "shops/b"), ("other.example", "shops/b")])
+    with pytest.raises(NotFound):
+        local.set_group("b.example", "elsewhere")
+    with pytest.raises(Forbidden):
+        local.set_group("b.example", None)
+
+    assert live_site.panel.group_of("b.example") == "shops/a"
+    boss.set_group("b.example", None)
+    assert live_site.panel.group_of("b.example") is None
+
+
+def calls(scope: str, account: str) -> Iterator[tuple[str, Callable[[Decisions], object]]]:
+    """Every decision, about one scope or account."""
+    domain = account.rpartition("@")[2]
+    yield "set_policy", lambda d: d.set_policy(scope, {"allowed_ips": 1}, None)
+    yield "inherit", lambda d: d.inherit(scope)
+    yield "reset_policy", lambda d: d.reset_policy(scope)
+    yield "add_safe", lambda d: d.add_safe(scope, "192.0.2.0/24", "why", None)
+    yield "remove_safe", lambda d: d.remove_safe(scope, "192.0.2.0/24")
+    yield "block", lambda d: d.block(account, None, "")
+    yield "unblock", lambda d: d.unblock(account, "")
+    yield "reset", lambda d: d.reset(account, "")
+    yield "describe", lambda d: d.describe(account)
+    yield "set_group", lambda d: d.set_group(domain, "shops")
+    yield "set_groups", lambda d: d.set_groups([(domain, "shops")])
+
+
+def test_every_decision_demands_scope_and_right_itself(site: Site) -> None:
+    """Whatever its caller has checked: a foreign scope is not found, a missing right is forbidden."""
+    public = {name for name in vars(Decisions) if not name.startswith("_")}
+    named = {name for name, _ in calls(OWN, ACCOUNT)}
+    assert public == named | {"review"}  # the review has a test of its own
+
+    for name, call in calls(FOREIGN, STRANGER):
+        with pytest.raises(NotFound):
+            call(decide(site))
+        assert name in public
+    for name, call in calls(OWN, ACCOUNT):
+        if name != "describe":
+            with pytest.raises(Forbidden):
+                call(decide(site, Role.READER))
+    for _, call in calls("everyone", STRANGER):
+        with pytest.raises(NotFound):
+            call(decide(site))
+
+
+def test_only_rules_of_one_account_are_the_help_desks(site: Site) -> None:
+    """A safe network of a whole domain is a rule."""
+    with pytest.raises(Forbidden):
+        decide(site, Role.HELP_DESK).add_safe(OWN, "192.0.2.0/24", "why", None)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda d: d.set_policy("nonsense", {}, None),
+        lambda d: d.set_policy(OWN, {"allowed_ips": 51}, None),
+        lambda d: d.set_policy(OWN, {"notify": ["no address"]}, None),
+        lambda d: d.add_safe(OWN, "192.0.2.0/33", "why", None),
+        lambda d: d.add_safe(OWN, "192.0.2.0/24", " ", None),
+        lambda d: d.add_safe(OWN, "192.0.2.0/24", "why", 5),
+        lambda d: d.block(ACCOUNT, 0, ""),
+        lambda d: d.block(ACCOUNT, 43_201, ""),
+        lambda d: d.block(ACCOUNT, 5, "x" * 501),
+        lambda d: d.block("no@body@", 5, ""),
+        lambda d: d.set_group("not a domain", "shops"),
+        lambda d: d.set_group("example.org", "shops//a"),
+    ],
+)
+def test_values_that_cannot_be_used_are_refused_before_anything_is_written(
+    site: Site, call: Callable[[Decisions], object]
+) -> None:
+    """The core's own sentence; Kafka is not even asked (there is none here)."""
+    with pytest.raises(Refused):
+        call(decide(site))
+
+
+def test_without_kafka_nothing_is_promised(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever decides is told that it did not happen."""
+    monkeypatch.setattr("streams.panel.outbox.ACKNOWLEDGED_WITHIN_S", 0.3)
+    outbox = Outbox(site.panel.settings, Codec())
+    outbox.start()
+    site.panel.outbox = outbox
+
+    with pytest.raises(DecisionError):
+        decide(site).reset_policy(OWN)
+
+    with site.panel.store.reading() as connection:
+        assert rules.policy(connection, EVERYTHING, OWN) is None
+    outbox.close()
