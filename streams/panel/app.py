@@ -20,6 +20,8 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from streams.bus.health import PROMETHEUS
 from streams.panel import gate
+from streams.panel.api import API, OPENAPI, PREFIX
+from streams.panel.api.calls import problem_answer
 from streams.panel.pages import PAGES
 from streams.panel.panel import Panel
 from streams.panel.people import PEOPLE_PAGES
@@ -44,11 +46,14 @@ def make_app(panel: Panel) -> FastAPI:
         title="loginwatch",
         docs_url=None,
         redoc_url=None,
-        openapi_url=None,
+        openapi_url=OPENAPI,
         exception_handlers={HTTPException: _unrouted(panel), Exception: _broken(panel)},
     )
     for page in routes():
         app.add_route(page.path, gate.endpoint(panel, page), methods=[page.method], include_in_schema=False)
+    app.state.panel = panel
+    for calls in API:
+        app.include_router(calls.router, prefix=PREFIX)
     _add_operators_pages(app, panel)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(Guard, hosts=known_hosts(panel.settings), metrics=panel.metrics)
@@ -82,6 +87,8 @@ def _unrouted(panel: Panel) -> Answer:
         status = error.status_code if isinstance(error, HTTPException) else 404
         problem = NotFound() if status == 404 else Problem()
         problem.status = status
+        if request.url.path.startswith(f"{PREFIX}/"):
+            return problem_answer(problem)
         return await run_in_threadpool(gate.problem_page, panel, request, problem)
 
     return answer
