@@ -106,7 +106,7 @@ def test_a_new_symbol_needs_a_default_for_readers_of_today(tmp_path: Path) -> No
     found = incompatibilities(tomorrow("AccountCommand", add_action, tmp_path))
 
     assert found == [
-        "AccountCommand.1 cannot read AccountCommand.2: AccountCommand.action may be forget, which the other does not know"
+        "AccountCommand.2 cannot read AccountCommand.3: AccountCommand.action may be forget, which the other does not know"
     ]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from streams.records import schemas
 from streams.records.schemas import crc64, folder, latest, load_all, released, without_milliseconds
-from streams.topology import TOPICS
+from streams.topology import JSON_EVENT, TOPICS
 
 RECORDS = sorted(released())
 
@@ -30,7 +30,7 @@ def described(schema: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 def test_every_record_of_the_topics_has_a_schema() -> None:
     """A topic names its record, and the record has a file."""
-    assert {topic.record for topic in TOPICS} == set(RECORDS)
+    assert {topic.record for topic in TOPICS if topic.record != JSON_EVENT} == set(RECORDS)
 
 
 @pytest.mark.parametrize("record", RECORDS)

@@ -23,6 +23,8 @@ LONGEST = 2_000
 PAGE = 50
 """Rows of a page unless asked otherwise."""
 MOST = 500
+BEYOND_ALL = "\U0010ffff"
+"""Sorts behind every id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +121,17 @@ def page_of(
     backwards = cursor is not None and cursor.backwards
     edge = broken_off if broken_off is not None else order.key(kept[-1]) if kept else None
     onward = Cursor(order.name, edge, backwards).text() if more and edge is not None else None
-    start = order.key(kept[0]) if kept else None if cursor is None else cursor.values
+    start = order.key(kept[0]) if kept else None if cursor is None else _at(cursor)
     back = Cursor(order.name, start, not backwards).text() if cursor is not None and start is not None else None
     if backwards:
         kept.reverse()
         return Page(tuple(kept), back, onward, broken_off is not None)
     return Page(tuple(kept), onward, back, broken_off is not None)
+
+
+def _at(cursor: Cursor) -> tuple[Value, ...]:
+    """Where an empty page turns back: so that the row at its cursor, which the page before it showed, comes again."""
+    return (*cursor.values[:-1], BEYOND_ALL if cursor.backwards else "")
 
 
 def whole(page: Callable[[str | None], Page[Row]]) -> Iterator[Row]:
