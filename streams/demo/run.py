@@ -21,7 +21,16 @@ from streams.bus.view import Record, TableView
 from streams.demo import rules
 from streams.demo.mailbox import Mail, Mailbox
 from streams.demo.processes import ChildError, Children, last_words
-from streams.demo.stage import FLUSH_S, GEO_FILE, child_settings, listens, publish_rules, simulate_people, until_ready
+from streams.demo.stage import (
+    FLUSH_S,
+    GEO_FILE,
+    child_settings,
+    listens,
+    publish_rules,
+    sign_in_link,
+    simulate_people,
+    until_ready,
+)
 from streams.demo.story import Story
 from streams.demo.tally import Tally
 from streams.demo.waiting import cancel, ended_with, interrupts
@@ -114,11 +123,11 @@ class _Demo:
             async with self._mailbox:
                 self._settings = child_settings(self._settings, self._children, self._mailbox.port)
                 await asyncio.to_thread(self._prepare)
-                with self._console.status("Starting the worker, the gateway and the mailer"):
+                with self._console.status("Starting the worker, the gateway, the mailer and the panel"):
                     ready = await until_ready(self._settings, self._children, self._stop)
                 if not ready:
                     return 0
-                self._introduce()
+                self._introduce(await asyncio.to_thread(sign_in_link, self._settings))
                 with self._watching():
                     await self._people_log_in()
         self._story.summary(self._tally, self._unanswered)
@@ -128,11 +137,12 @@ class _Demo:
         """The geo database, the rules, the processes."""
         write_geo(self._folder / GEO_FILE)
         publish_rules(self._settings, self._codec, _now_ms())
-        for name in ("worker", "gateway", "mailer"):
+        for name in ("worker", "gateway", "mailer", "panel"):
             self._children.start(name, self._settings)
 
-    def _introduce(self) -> None:
+    def _introduce(self, panel_link: str) -> None:
         self._story.running(self._addresses())
+        self._story.panel(panel_link)
         self._story.setting(len(self._simulation.people), len(self._simulation.takeovers), rules.in_words())
 
     def _addresses(self) -> list[tuple[str, str]]:

@@ -29,6 +29,7 @@ ENDLESS_S = 12 * 3600
 READY_S = 90.0
 FLUSH_S = 10.0
 GEO_FILE = "world.mmdb"
+PANEL_FILE = "panel.sqlite"
 
 
 def simulate_people(seed: int, accounts: int, seconds: float | None) -> Simulation:
@@ -56,6 +57,7 @@ def child_settings(settings: Settings, children: Children, smtp_port: int) -> Se
             "gateway_listen": children.listen(settings.gateway_listen),
             "worker_health_listen": children.listen(settings.worker_health_listen),
             "mailer_health_listen": children.listen(settings.mailer_health_listen),
+            **_panel_settings(settings, children),
             "mail_from": "loginwatch@example.org",
             "mail_rate": 1000,
             "smtp_host": "127.0.0.1",
@@ -67,6 +69,22 @@ def child_settings(settings: Settings, children: Children, smtp_port: int) -> Se
             "geo_owner_databases": (),
         }
     )
+
+
+def _panel_settings(settings: Settings, children: Children) -> dict[str, object]:
+    """A panel of its own for this demo: an empty database, and nothing of a site's names, keys and single sign-on."""
+    return {
+        "panel_listen": children.listen(settings.panel_listen),
+        "panel_database": SecretStr(str(children.folder / PANEL_FILE)),
+        "panel_url": "",
+        "panel_tls_cert_file": "",
+        "panel_tls_key_file": "",
+        "panel_secure_cookies": "auto",
+        "panel_second_factor": "optional",
+        "panel_trusted_proxies": (),
+        "panel_oidc_issuer": "",
+        "panel_oidc_ca_file": "",
+    }
 
 
 def publish_rules(settings: Settings, codec: Codec, now_ms: int) -> None:
@@ -87,7 +105,18 @@ def listens(settings: Settings) -> dict[str, str]:
         "worker": settings.worker_health_listen,
         "gateway": settings.gateway_listen,
         "mailer": settings.mailer_health_listen,
+        "panel": settings.panel_listen,
     }
+
+
+def sign_in_link(settings: Settings) -> str:
+    """A link to the demo's panel that signs its owner in, once. Call it when the panel has made its database."""
+    # the web framework is slow to import, and the processes should not wait for it
+    from streams.panel.people import owners  # noqa: PLC0415
+    from streams.panel.store import Store  # noqa: PLC0415
+
+    with Store(settings.panel_database.get_secret_value()) as store:
+        return owners.sign_in_link(store, settings, rules.ACTOR, actor=rules.ACTOR, make=True)
 
 
 async def until_ready(settings: Settings, children: Children, stop: asyncio.Event) -> bool:

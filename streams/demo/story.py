@@ -46,6 +46,14 @@ class Story:
         """What is running and where."""
         self._rows(rows, 10)
 
+    def panel(self, link: str) -> None:
+        """Where to watch it in a browser."""
+        self._console.print()
+        self._console.print(
+            Text("Open the panel; this link signs you in once, within 15 minutes:", style="bold"), soft_wrap=True
+        )
+        self._console.print(Text(f"  {link}", style="cyan"), soft_wrap=True)
+
     def setting(self, people: int, thieves: int, policies: list[str]) -> None:
         """Who there is, and what the administrator demands."""
         self._console.print()

@@ -9,6 +9,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
 from streams.bus.embedded import EmbeddedBroker
@@ -39,9 +40,12 @@ class Described:
         self.checks = [CHECKS.get_one(name) for name in CHECKED]
 
     def cases(self, method: str, path: str) -> st.SearchStrategy[Any]:
-        """Calls of one operation: such as its description allows."""
-        strategy: st.SearchStrategy[Any] = self.schema[PREFIX + path][method].as_strategy()
-        return strategy
+        """Calls of one operation: such as its description allows, and others."""
+        operation = self.schema[PREFIX + path][method]
+        allowed: st.SearchStrategy[Any] = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
+        if not (operation.query or operation.body or operation.path_parameters):
+            return allowed
+        return allowed | operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tests.panel.browser.chromium import chromium, sign_in, window
 from tests.panel.browser.scene import OWNER, THIEF, TRAVELLER, Scene, scene
 
 FOLDER = Path(__file__).parents[3] / "docs" / "screenshots"
-SIZE = {"width": 1280, "height": 860}
+SIZE = {"width": 1280, "height": 760}
 THEMES = ("light", "dark")
 
 
@@ -51,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make the pictures of the panel for the docs.")
     parser.add_argument("folder", type=Path, nargs="?", default=FOLDER)
     for file in take(parser.parse_args().folder):
-        print(f"{file} {file.stat().st_size // 1024} KiB")  # noqa: T201
+        print(f"{file} {file.stat().st_size // 1024} KiB")
 
 
 if __name__ == "__main__":

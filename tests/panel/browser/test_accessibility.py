@@ -17,7 +17,10 @@ pytestmark = pytest.mark.browser
 
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"]
 OPTIONS = {"runOnly": {"type": "tag", "values": WCAG}, "resultTypes": ["violations"]}
-COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}, "resultTypes": ["violations"]}
+COLOURS = {
+    "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]},
+    "resultTypes": ["violations"],
+}
 """What differs between the themes."""
 FURTHER = (
     f"/accounts/{TRAVELLER}",
@@ -49,7 +52,9 @@ def violations(axe: Axe, page: Page, options: dict[str, Any] = OPTIONS) -> list[
 
 
 def _elements(violation: dict[str, Any]) -> str:
-    return "; ".join(f"{node['html'][:120]} ({' '.join(node['failureSummary'].split())})" for node in violation["nodes"][:3])
+    return "; ".join(
+        f"{node['html'][:120]} ({' '.join(node['failureSummary'].split())})" for node in violation["nodes"][:3]
+    )
 
 
 @contextmanager
