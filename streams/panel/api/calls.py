@@ -39,7 +39,7 @@ WORDS = words_of("en")
 LARGEST_BODY = 64 * 1024
 MEDIA_TYPE = "application/problem+json"
 STATUSES: dict[int, str] = {
-    400: "What was sent cannot be read, or a cursor is not one of this list",
+    400: "The cursor is not one of this list, or the body is no text",
     401: "No token, or one that is not valid (any more)",
     403: "The token's role does not allow this",
     404: "There is no such thing, or it is not in the token's scopes",

@@ -40,6 +40,8 @@ async def test_rules_are_set_read_and_taken_back(live_site: Site) -> None:
     assert (await program("DELETE", "/safe-networks", **named)).status_code == 404
 
     assert (await program("PUT", "/domains/example.org", {"group": "shops/north"})).status_code == 204
+    assert (await program("PUT", "/policies/group:shops/north", {"fields": {"mode": "observe"}})).status_code == 204
+    assert (await program("GET", "/policies/group:shops/north")).json()["fields"]["mode"] == "observe"
     [domain] = (await program("GET", "/domains")).json()
     assert (domain["domain"], domain["group"]) == ("example.org", "shops/north")
     deeds = (await program("GET", "/audit")).json()["items"]

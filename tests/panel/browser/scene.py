@@ -57,7 +57,8 @@ class Scene:
 
     def incident_of(self, account: str) -> str:
         """The path of the page of an account's incident."""
-        return "/incidents/" + next(item["id"] for item in self.written("incidents") if item["account"] == account)
+        found = next(item for item in self.written("incidents") if item["account"] == account)
+        return f"/incidents/{found['id']}"
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page
 
 from streams.panel.nav import ENTRIES
@@ -69,6 +69,8 @@ def test_no_page_has_a_barrier(browser: Browser, product: Scene, axe: Axe) -> No
     """Every page of the menu, an incident, an account, the forms, the profile; colours in both themes."""
     found: list[str] = []
     with window(browser, product, color_scheme="light") as page:
+        page.set_content('<img src="data:,"><p style="color: #ccc; background: #fff">Hard to read</p>')
+        assert len(violations(axe, page)) >= 3, "axe would find nothing at all"
         page.goto("/sign-in")
         found += violations(axe, page)
         sign_in(page, OWNER)
