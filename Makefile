@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 PYTEST_ARGS ?= -n auto --dist loadfile
 
-.PHONY: help setup demo test test-deps lint types contracts format dovecot24 docs site package sbom licences audit lock bench bench-smoke clean
+.PHONY: help setup demo test test-deps lint types contracts format dovecot24 docs screenshots site package sbom licences audit lock bench bench-smoke clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ format: setup ## put the code in form
 docs: setup ## write the generated references and dashboards again
 	$(BIN)/python -m streams.cli docs write docs
 	$(BIN)/python -m deploy.grafana.make
+
+screenshots: setup ## the pictures of docs/screenshots, made anew in Debian's Chromium
+	$(BIN)/python -m tests.panel.browser.screenshots
 
 site: setup ## the documentation as a web site, in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
