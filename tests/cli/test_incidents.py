@@ -1,6 +1,7 @@
 """`loginwatch incidents` on the embedded broker."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -119,16 +120,9 @@ def test_the_highest_revision_wins_whatever_the_order() -> None:
     assert latest([two, one]) == [two]
 
 
-def interrupt(process: "subprocess.Popen[bytes]") -> None:
-    """Ctrl-C, and as a person does once more if it was not heard: Python drops one that comes inside a client's callback."""
-    for _ in range(3):
-        process.send_signal(2)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            continue
-        return
-    process.kill()
+def can_be_interrupted() -> None:
+    """In the new process: what a shell has started in the background ignores Ctrl-C, and its children with it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_follow_prints_each_new_revision(embedded: EmbeddedBroker, store: Store) -> None:
@@ -141,6 +135,7 @@ def test_follow_prints_each_new_revision(embedded: EmbeddedBroker, store: Store)
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=can_be_interrupted,  # noqa: PLW1509 - no other thread of this process holds a lock that it takes
     )
     with following:
         assert following.stdout is not None
@@ -149,7 +144,8 @@ def test_follow_prints_each_new_revision(embedded: EmbeddedBroker, store: Store)
         for value, _ in revisions("anna@example.org", 3):
             store.write_raw(INCIDENTS.name, "anna@example.org", value)
         lines: list[Any] = [orjson.loads(following.stdout.readline()) for _ in range(2)]
-        interrupt(following)
+        following.send_signal(signal.SIGINT)
+        following.wait(20)
 
     assert [(line["account"], line["revision"]) for line in lines] == [("anna@example.org", 1), ("anna@example.org", 2)]
     assert following.returncode == 130
