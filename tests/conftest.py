@@ -1,6 +1,5 @@
 """Brokers for tests. Each process of pytest-xdist has its own."""
 
-import os
 import secrets
 import socket
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from streams.bus.embedded import EmbeddedBroker
 from streams.settings import Settings
 from tests.guarded_kafka import GuardedKafka
 from tests.kafka_broker import PARTITIONS, KafkaBroker, missing_tools
+from tests.tools import skip_or_fail
 
 
 def require_kafka() -> None:
@@ -18,10 +18,7 @@ def require_kafka() -> None:
     missing = missing_tools()
     if not missing:
         return
-    reason = f"a real Kafka needs {', '.join(missing)} (deploy/kafka/README.md)"
-    if os.environ.get("CI", "").lower() in ("1", "true"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    skip_or_fail(f"a real Kafka needs {', '.join(missing)} (deploy/kafka/README.md)")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
@@ -11,7 +12,11 @@ def require_tools(*names: str) -> None:
     missing = [name for name in names if shutil.which(name) is None]
     if not missing:
         return
-    reason = f"{', '.join(missing)} is not installed (make test-deps)"
+    skip_or_fail(f"{', '.join(missing)} is not installed (make test-deps)")
+
+
+def skip_or_fail(reason: str) -> NoReturn:
+    """Skip with the reason, or fail with it when `CI` is set: there every part must be."""
     if os.environ.get("CI", "").lower() in ("1", "true"):
         pytest.fail(reason)
     pytest.skip(reason)

@@ -19,7 +19,7 @@ from streams.bus.health import parse_listen
 from streams.bus.producer import Producer
 from streams.connectors.enforcement_queue import Verdict
 from streams.connectors.ocsf import Event
-from streams.connectors.receivers import Receiver
+from streams.connectors.receivers import Receiver, tls_of
 from streams.connectors.syslog import framed, syslog_message
 from streams.connectors.webhook import reply_to, signature_of
 from streams.core.refusal import Refused
@@ -118,10 +118,10 @@ class SyslogOutlet:
     name = "syslog"
 
     def __init__(self, settings: Settings) -> None:
-        """Raises ConfigurationError for a setting that is no address."""
+        """Raises ConfigurationError for a setting that is no address, or certificates that cannot be used."""
         self._host, self._port = parse_listen(settings.alerts_syslog, "alerts_syslog")
         self._timeout_s = settings.alerts_timeout
-        self._tls = None if settings.alerts_syslog_plaintext else tls_context(settings.alerts_ca_file)
+        self._tls = None if settings.alerts_syslog_plaintext else tls_of(settings, "alerts_ca_file")
         self._hostname = socket.gethostname()
         self._connection: socket.socket | None = None
 
@@ -154,11 +154,6 @@ class SyslogOutlet:
             raise
 
 
-def tls_context(ca_file: str) -> ssl.SSLContext:
-    """TLS that verifies the other side, by these CA certificates or those of the system."""
-    return ssl.create_default_context(cafile=ca_file or None)
-
-
 def _is_closed(connection: socket.socket) -> bool:
     """Has the server ended the connection? It never sends anything else, so whatever can be read is the end."""
     connection.setblocking(False)
@@ -179,7 +174,7 @@ class HookOutlet:
         self._secret = settings.alerts_webhook_secret.get_secret_value()
         self._client = httpx.Client(
             timeout=settings.alerts_timeout,
-            verify=tls_context(settings.alerts_ca_file),
+            verify=tls_of(settings, "alerts_ca_file"),
             follow_redirects=False,
             trust_env=False,
         )

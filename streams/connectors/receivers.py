@@ -82,14 +82,13 @@ def new_session(settings: Settings) -> aiohttp.ClientSession:
     )
 
 
-def tls_of(settings: Settings) -> ssl.SSLContext:
-    """How certificates are judged. Raises ConfigurationError when the file cannot be used."""
+def tls_of(settings: Settings, setting: str = "enforcement_ca_file") -> ssl.SSLContext:
+    """How certificates are judged, by the file of that setting. Raises ConfigurationError when it cannot be used."""
+    ca_file = getattr(settings, setting)
     try:
-        return ssl.create_default_context(cafile=settings.enforcement_ca_file or None)
+        return ssl.create_default_context(cafile=ca_file or None)
     except (ssl.SSLError, OSError) as error:
-        raise ConfigurationError(
-            f"setting enforcement_ca_file: {settings.enforcement_ca_file} cannot be used ({error})"
-        ) from error
+        raise ConfigurationError(f"setting {setting}: {ca_file} cannot be used ({error})") from error
 
 
 async def read_bounded(response: aiohttp.ClientResponse) -> bytes:

@@ -262,6 +262,7 @@ def test_a_file_that_cannot_be_written_is_away_not_lost(tmp_path: Path) -> None:
         ({"alerts_webhooks": ("https://soc.example.org/",), "alerts_webhook_secret": ""}, "alerts_webhook_secret"),
         ({"alerts_webhooks": ("http://soc.example.org/",)}, "without TLS"),
         ({"alerts_syslog": "soc.example.org"}, "alerts_syslog"),
+        ({"alerts_syslog": "127.0.0.1:6514", "alerts_ca_file": "nowhere.pem"}, "alerts_ca_file: nowhere.pem"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(values: dict[str, Any], sentence: str) -> None:

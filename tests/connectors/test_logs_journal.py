@@ -1,17 +1,15 @@
 """The script of docs/mail-servers.md that feeds the journal to the log reader, with a stand-in for journalctl."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 from streams.bus.embedded import EmbeddedBroker
 from tests.connectors.dovecot import snippet
 from tests.connectors.mail_log_kit import journal_line
 from tests.connectors.test_logs import logins
+from tests.tools import require_tools
 
 ROOT = Path(__file__).parents[2]
 POSITION = "/var/lib/loginwatch/logs.json"
@@ -21,9 +19,7 @@ LOGINWATCH = f'#!/bin/sh\nexec {sys.executable} -m streams.cli "$@"\n'
 
 def test_the_journal_is_read_on_from_where_it_was(embedded: EmbeddedBroker, tmp_path: Path) -> None:
     """The second start asks for what came after the last line, and passes over what it gets once more."""
-    if shutil.which("jq") is None:
-        in_ci = os.environ.get("CI", "").lower() in ("1", "true")
-        (pytest.fail if in_ci else pytest.skip)("the script needs jq: apt-get install jq")
+    require_tools("jq")
     script = "#!/bin/sh\n" + snippet("#!/bin/sh")
     assert POSITION in script
     for name, text in (("journalctl", JOURNALCTL), ("loginwatch", LOGINWATCH), ("script", script)):

@@ -10,7 +10,7 @@ from streams.core.accounts import canonical_domain, canonical_group
 from streams.errors import UsageError
 from streams.panel.forms import Form
 from streams.panel.pages.csv_text import Cell, csv_download, moment
-from streams.panel.pages.exports import note_export
+from streams.panel.pages.exports import note_export, refuse_wrong_filters
 from streams.panel.pages.orders import account_path
 from streams.panel.problems import Problem
 from streams.panel.rights import Right
@@ -78,8 +78,7 @@ def listing(visit: Visit) -> Response:
 def export(visit: Visit) -> Response:
     """The blocks as asked for, as CSV."""
     asked = _asked(visit)
-    if not asked.form.ok:
-        raise Problem(next(iter(asked.form.errors.values())))
+    refuse_wrong_filters(asked.form)
     note_export(visit, "blocks")
     _ = visit.gettext
     columns = (

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from streams.errors import UsageError
 from streams.panel.pages.csv_text import Cell, csv_download, moment
-from streams.panel.pages.exports import note_export
+from streams.panel.pages.exports import note_export, refuse_wrong_filters
 from streams.panel.pages.incident_filters import Asked, asked_of, rule_choices, sort_links, status_choices
 from streams.panel.pages.likely import likelihood
 from streams.panel.pages.sentences import briefly, why
@@ -89,8 +89,7 @@ def news(visit: Visit) -> Response:
 def export(visit: Visit) -> Response:
     """The incidents as asked for, as CSV."""
     asked = asked_of(visit)
-    if not asked.form.ok:
-        raise Problem(next(iter(asked.form.errors.values())))
+    refuse_wrong_filters(asked.form)
     note_export(visit, "incidents")
     _ = visit.gettext
     columns = (

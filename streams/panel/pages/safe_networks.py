@@ -11,7 +11,7 @@ from streams.core.refusal import Refused
 from streams.errors import UsageError
 from streams.panel.forms import Form
 from streams.panel.pages.csv_text import Cell, csv_download, moment
-from streams.panel.pages.exports import note_export
+from streams.panel.pages.exports import note_export, refuse_wrong_filters
 from streams.panel.pages.sentences import scope_name
 from streams.panel.problems import NotFound, Problem
 from streams.panel.rights import Right
@@ -79,8 +79,7 @@ def remove(visit: Visit) -> Response:
 def export(visit: Visit) -> Response:
     """The safe networks as asked for, as CSV."""
     form, wanted = _asked(visit)
-    if not form.ok:
-        raise Problem(next(iter(form.errors.values())))
+    refuse_wrong_filters(form)
     note_export(visit, "safe-networks")
     _ = visit.gettext
     columns = (_("Scope"), _("Network"), _("Description"), _("By"), _("Since"), _("Until"))

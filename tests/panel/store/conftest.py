@@ -1,6 +1,5 @@
 """Stores for tests: on SQLite always, on a real PostgreSQL where it is installed."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,16 +7,14 @@ import pytest
 
 from streams.panel.store import Store
 from tests.panel.store.postgres_server import PostgresServer, binaries
+from tests.tools import skip_or_fail
 
 
 def require_postgres() -> None:
     """Skip where PostgreSQL is not installed; fail instead where CI says that it must be."""
     if binaries() is not None:
         return
-    reason = "a real PostgreSQL needs initdb and pg_ctl: apt-get install postgresql"
-    if os.environ.get("CI", "").lower() in ("1", "true"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    skip_or_fail("a real PostgreSQL needs initdb and pg_ctl: apt-get install postgresql")
 
 
 @pytest.fixture(scope="session")
