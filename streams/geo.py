@@ -31,6 +31,7 @@ NO_COUNTRIES = frozenset({"AP", "EU", "XX", "ZZ"})
 V4_BLOCK, V6_BLOCK = 8, 64
 """Of an address, in bits: mobile clients, and houses with IPv6 privacy addresses, use ever new addresses of few blocks."""
 MOST_BLOCKS = 300_000
+MOST_PLACES = 10_000
 TEXT_LIMIT = 120
 """Characters kept of a city's or an owner's name: it ends up in every incident."""
 MAPPED = "::ffff:"
@@ -91,6 +92,7 @@ class Places:
         self.generation = 0
         """Grows with every reload: whoever caches places forgets them then."""
         self._known: dict[int, str | None] = {}
+        self._placed: dict[str, Place] = {}
         self._failed: dict[Path, tuple[_Fingerprint | None, str]] = {}
         self._places = tuple(_open_at_start(Path(path)) for path in paths)
         self._owners = tuple(_open_at_start(Path(path)) for path in owner_paths)
@@ -147,7 +149,20 @@ class Places:
         return None, bits
 
     def place(self, address: str) -> Place:
-        """Everything known of an address or a network's first address. `country` is what `country()` answers."""
+        """
+        Everything known of an address or a network's first address. `country` is what `country()` answers.
+
+        Remembered: every revision of an incident names the places of all its networks.
+        """
+        placed = self._placed  # taken before the files, as in `country_of`
+        place = placed.get(address)
+        if place is None:
+            if len(placed) >= MOST_PLACES:
+                placed.clear()
+            place = placed[address] = self._find_place(address)
+        return place
+
+    def _find_place(self, address: str) -> Place:
         country = self.country(address)
         city, latitude, longitude, owner = None, None, None, None
         for database in self._places:
@@ -174,6 +189,7 @@ class Places:
             # each assignment is atomic: a look-up in between sees both old or one new, never a closed file
             self._places, self._owners = places, owners
             self._known = {}
+            self._placed = {}
             self.generation += 1
         return changed
 
@@ -192,6 +208,7 @@ class Places:
         """Release the files; every place is unknown afterwards."""
         self._places, self._owners = (), ()
         self._known = {}
+        self._placed = {}
 
     def _reopened(self, database: "_Database") -> "_Database":
         fingerprint = _fingerprint(database.path)

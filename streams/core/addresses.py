@@ -7,7 +7,8 @@ client that is seen as `192.0.2.1` by one server and as `::ffff:192.0.2.1` by an
 converted: other transition forms (6to4, NAT64, IPv4-compatible) are different addresses on the wire and stay so.
 """
 
-from ipaddress import AddressValueError, IPv4Address, IPv6Address, NetmaskValueError, ip_network
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv6Address, NetmaskValueError, ip_network
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple
 
@@ -37,9 +38,7 @@ class Network(NamedTuple):
         return order(self.number, self.prefix)
 
     def __str__(self) -> str:
-        if self.is_v4:
-            return f"{IPv4Address(self.number & 0xFFFFFFFF)}/{self.prefix - V4_OFFSET}"
-        return f"{IPv6Address(self.number)}/{self.prefix}"
+        return f"{format_address(self.number)}/{self.prefix - V4_OFFSET if self.is_v4 else self.prefix}"
 
 
 def order(number: int, prefix: int) -> tuple[bool, int, int]:
@@ -68,9 +67,10 @@ def parse_address(text: str) -> int:
     raise Refused("bad-address", f"{text[:LONGEST_TEXT]!r} is not an IP address (without brackets, zone or port)")
 
 
+@lru_cache(maxsize=1 << 16)
 def format_address(number: int) -> str:
     """
-    The canonical text of an address.
+    The canonical text of an address. Remembered: each revision of an incident names its networks anew.
 
     >>> format_address(parse_address("2001:DB8:0::1"))
     '2001:db8::1'

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from streams.core import episodes, evidence
+from streams.core import activity, episodes, evidence
+from streams.core.blocks import Block
 from streams.core.book import Rules
 from streams.core.episodes import Outputs, World
 from streams.core.policy import LONGEST_MINUTES, MINUTE_MS
 from streams.core.presence import without_cut
 from streams.core.refusal import Refused
-from streams.core.state import NONE, NOT_JUDGED, AccountState, Block
+from streams.core.state import NONE, NOT_JUDGED, AccountState
 
 
 def apply_command(
@@ -24,6 +25,7 @@ def apply_command(
         raise Refused("bad-id", "a command needs an id of its own, this one has an empty one")
     action = command["action"]
     if action == "describe":
+        activity.forget_old(state)  # as the account's next login does, which the hot path leaves to others
         view = evidence.view_record(state, rules, account, command["id"], now_ms=now_ms, world=world)
         return [("account-views", view)]
     if command["id"] == state.command_id:

@@ -13,6 +13,10 @@ The order of the steps is the order of the rules:
 3. the login is listed,
 4. it may not count: no window, safe network, too late, before a cut-off, made during a block,
 5. if it counts, it extends its network's presence, and the account is judged at the instants of that presence.
+
+A repetition changes nothing but the listed number of logins. It is known by what is kept anyway: a login within a run of its
+network adds no presence, so it is not judged (nor under other rules than the first time), and one made during a past block
+adds no day.
 """
 
 from dataclasses import dataclass, field
@@ -20,7 +24,7 @@ from dataclasses import dataclass, field
 from streams.core import activity, episodes, presence
 from streams.core.book import Rules
 from streams.core.episodes import Outputs, World
-from streams.core.state import NONE, NOT_JUDGED, AccountState
+from streams.core.state import NONE, NOT_JUDGED, AccountState, Kept
 from streams.core.values import Login
 
 
@@ -46,26 +50,27 @@ def judge(state: AccountState, login: Login, rules: Rules, *, now_ms: int, laten
         return Verdict("ignored")
     late = state.newest_ms != NONE and login.time_ms < state.newest_ms - lateness_ms
     in_block = state.block is not None and state.block.covers(login.time_ms)
-    state.newest_ms = max(state.newest_ms, min(login.time_ms, now_ms))
+    known = state.networks.get(login.network)
+    repeated = known is not None and known.has(login.time_ms)
+    if not repeated:  # its `now` is not that of the login
+        state.newest_ms = max(state.newest_ms, min(login.time_ms, now_ms))
     activity.forget_old(state)
     known = state.networks.get(login.network)
     country = login.country if known is None else known.country
-    kept = activity.record(state, login, in_block=in_block)
+    kept = activity.record(state, login, in_block=state.was_blocked(login.time_ms))
     if kept.country != country:
         state.stamp = NOT_JUDGED  # what counted before counts for another country now
     outcome = _outcome(state, login, rules, late=late, in_block=in_block)
-    if outcome == "counted":
-        runs = presence.without_cut(kept.runs, state.counts_from_ms)
-        kept.runs = presence.add_to_runs(runs, login.time_ms, rules.window_ms, now_ms)
+    adds = outcome == "counted" and _add_presence(state, kept, login, rules, now_ms)
     presence.prune_runs(state, rules.window_ms, lateness_ms)
     verdict = Verdict(outcome, let_go=activity.make_room(state))
     if login.network in state.networks:
-        if outcome == "counted":
+        if adds:
             _stamp(state, login, rules)
             found = presence.excess(state, login.time_ms, rules)
             if found is not None:
                 verdict.outputs = episodes.exceeded(state, login, rules, found, now_ms=now_ms, world=world)
-        elif in_block and not late and _adds_to_blocked(state, login, rules):
+        elif in_block and not late and not repeated and _adds_to_blocked(state, login, rules):
             verdict.outputs = episodes.seen_while_blocked(state, login, rules, now_ms=now_ms, world=world)
     episodes.close_old(state, lateness_ms)
     return verdict
@@ -81,6 +86,15 @@ def _restart_if_demanded(state: AccountState, rules: Rules) -> None:
         state.stamp = NOT_JUDGED
         for kept in state.networks.values():
             kept.runs = []
+
+
+def _add_presence(state: AccountState, kept: Kept, login: Login, rules: Rules, now_ms: int) -> bool:
+    """Extend the network's presence; False where the login adds none, as a repetition does."""
+    runs = presence.without_cut(kept.runs, state.counts_from_ms)
+    if presence.is_within(runs, login.time_ms, rules.window_ms):
+        return False
+    kept.runs = presence.add_to_runs(runs, login.time_ms, rules.window_ms, now_ms)
+    return True
 
 
 def _stamp(state: AccountState, login: Login, rules: Rules) -> None:

@@ -13,10 +13,11 @@ from typing import Any, Protocol
 
 from streams.core import activity, evidence
 from streams.core.addresses import Network, format_address
+from streams.core.blocks import Block
 from streams.core.book import Rules
 from streams.core.policy import MINUTE_MS, EffectivePolicy
 from streams.core.presence import Excess
-from streams.core.state import AccountState, Block, Incident
+from streams.core.state import AccountState, Incident
 from streams.core.values import Login
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "loginwatch")
@@ -85,14 +86,8 @@ def close_old(state: AccountState, lateness_ms: int) -> None:
 
 
 def _belongs(incident: Incident, found: Excess, rules: Rules) -> bool:
-    """
-    Whether a login's excess is of the open episode: less than a window from its last instant.
-
-    What lies before it and shows no other networks is taken for a repetition, which changes nothing, however far back.
-    """
-    if any(abs(instant - incident.last_ms) < rules.window_ms for instant in found.instants):
-        return True
-    return found.instants[-1] < incident.last_ms and found.networks <= incident.members
+    """Whether a login's excess is of the open episode: less than a window after its last instant, or before that."""
+    return found.instants[0] < incident.last_ms + rules.window_ms
 
 
 def _is_weaker(policy_record: dict[str, Any], policy: EffectivePolicy) -> bool:

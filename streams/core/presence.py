@@ -7,6 +7,7 @@ run starts, so it is enough to look there.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from streams.core.addresses import Network
@@ -51,6 +52,22 @@ def add_to_runs(runs: Sequence[Run], time_ms: int, window_ms: int, now_ms: int) 
     if len(joined) > MOST_RUNS:
         joined[:2] = [(joined[0][0], joined[1][1])]
     return joined
+
+
+def is_within(runs: Sequence[Run], time_ms: int, window_ms: int) -> bool:
+    """
+    Whether a login lies within a run, or where two make one, so that nothing tells it from a repetition of a login there.
+
+    It adds no presence then: whatever is exceeded at it was exceeded before it was read.
+
+    >>> is_within([(0, 10)], 5, 55), is_within([(0, 10)], 11, 55), is_within([(0, 10), (60, 60)], 50, 55)
+    (True, False, True)
+    """
+    if not runs or time_ms > runs[-1][1]:
+        return False
+    if any(start <= time_ms <= last for start, last in runs):
+        return True
+    return any(last < time_ms < start < last + window_ms for (_, last), (start, _) in pairwise(runs))
 
 
 def without_cut(runs: Iterable[Run], counts_from_ms: int) -> list[Run]:

@@ -18,7 +18,8 @@ from typing import Any
 import orjson
 
 from streams.core import messages
-from streams.core.addresses import Network, contains
+from streams.core.addresses import Network
+from streams.core.blocks import Block, Span, past_blocks
 from streams.core.messages import Messages
 from streams.core.refusal import Refused
 
@@ -80,6 +81,12 @@ class Kept:
         """The UTC day of the last login, to which the lowest bit of `days` belongs."""
         return self.last_ms // DAY_MS
 
+    def has(self, time_ms: int) -> bool:
+        """Whether a login of that time is listed, as far as is known: the last one, or one that began or ended a run."""
+        if time_ms >= self.last_ms:
+            return time_ms == self.last_ms
+        return any(time_ms in run for run in self.runs)
+
     @property
     def different_days(self) -> int:
         """On how many different UTC days it was used (not during a block)."""
@@ -110,42 +117,14 @@ class Incident:
 
 
 @dataclass(slots=True)
-class Block:
-    """The account's last block. `lifted_ms` is set when it was ended before its time."""
-
-    id: str
-    from_ms: int
-    until_ms: int
-    incident: str | None = None
-    except_networks: tuple[Network, ...] = ()
-    lifted_ms: int | None = None
-
-    @property
-    def end_ms(self) -> int:
-        """When it ended or will end."""
-        return self.until_ms if self.lifted_ms is None else self.lifted_ms
-
-    def holds(self, now_ms: int) -> bool:
-        """Whether it is in force, or will be from `from_ms` on."""
-        return self.lifted_ms is None and now_ms <= self.until_ms
-
-    def leaves_open(self, address: int) -> bool:
-        """Whether an address lies in a network that stays open."""
-        return any(contains(network, Network(address, 128)) for network in self.except_networks)
-
-    def covers(self, time_ms: int) -> bool:
-        """Whether a login of that time was made during it."""
-        return self.from_ms <= time_ms <= self.end_ms
-
-
-@dataclass(slots=True)
 class AccountState:
     """
     Everything kept of one account.
 
     `newest_ms`: greatest judged time (at most its `now`) of the listed logins; `cutoff_ms`: logins up to then never
     count (reset, unblock); `stamp`: the rules the account was last judged by; `window` and prefixes: those of the
-    login read last; offsets: last applied record of each input topic (that of submissions is in `messages`).
+    login read last; `past_blocks`: when it was blocked before `block`; offsets: last applied record of each input topic
+    (that of submissions is in `messages`).
     """
 
     networks: dict[Network, Kept] = field(default_factory=dict)
@@ -157,6 +136,7 @@ class AccountState:
     ipv6_prefix: int = 0
     episode: Incident | None = None
     block: Block | None = None
+    past_blocks: tuple[Span, ...] = ()
     blocked_incident: Incident | None = None
     ignored_logins: int = 0
     messages: Messages = field(default_factory=Messages)
@@ -169,8 +149,15 @@ class AccountState:
         """Logins up to this time do not count: the last reset or unblock, or the end of the last block."""
         return self.cutoff_ms if self.block is None else max(self.cutoff_ms, self.block.end_ms)
 
+    def was_blocked(self, time_ms: int) -> bool:
+        """Whether a login of that time was made during a block, the last one or one before it."""
+        if self.block is None:
+            return False
+        return self.block.covers(time_ms) or any(start <= time_ms <= end for start, end in self.past_blocks)
+
     def put_block(self, block: Block) -> None:
         """A new block takes the place of the last one. One that had ended by then stays a cut-off; a running one does not."""
+        self.past_blocks = past_blocks(self.past_blocks, self.block, block.from_ms)
         if self.block is not None and self.block.end_ms <= block.from_ms:
             self.cutoff_ms = max(self.cutoff_ms, self.block.end_ms)
         self.block = block
@@ -297,6 +284,8 @@ def _tail(state: AccountState, kept: list[Kept]) -> dict[str, Any]:
     if state.block is not None:
         tail["b"] = _block_to_json(state.block)
         tail["k"] = state.cutoff_ms
+    if state.past_blocks:
+        tail["p"] = state.past_blocks
     if state.episode is not None:
         tail["e"] = _incident_to_json(state.episode)
     if state.blocked_incident is not None:
@@ -328,6 +317,7 @@ def _unpack(packed: bytes) -> AccountState:
         ipv6_prefix=ipv6,
         episode=_incident_from_json(tail.get("e")),
         block=_block_from_json(tail.get("b")),
+        past_blocks=tuple((start, end) for start, end in tail.get("p", ())),
         blocked_incident=_incident_from_json(tail.get("i")),
         ignored_logins=tail.get("g", 0),
         messages=messages.from_tail(tail),

@@ -5,39 +5,14 @@ Hypothesis draws logs of few networks and few minutes: in order, shuffled, repea
 policies, safe networks and commands midway. `python -m tests.model.compare --seeds 20000` does the same for long.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from streams.core.state import unpack
-from tests.model.compare import Machine, Outputs, first_difference
-from tests.model.generators import CROWD, FEW, SIXES, START_MS, Flavour, Move, Step, flavour, move, opening
-from tests.model.logs import steps
+from tests.core.histories import LATENESS_MS, SECOND_MS, limits, login, logins, logs, policy, read, slow, windows
+from tests.model.compare import Machine, first_difference
+from tests.model.generators import CROWD, START_MS, Flavour, Step
 from tests.model.values import DAY_MS, MINUTE_MS
-
-LATENESS_MS = 10 * MINUTE_MS
-SECOND_MS = 1000
-slow = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-
-
-@st.composite
-def moves(draw: st.DrawFn, kind: Flavour) -> Move:
-    """One move of a log."""
-    return move(lambda options: draw(st.sampled_from(options)), kind)
-
-
-@st.composite
-def logs(draw: st.DrawFn) -> tuple[Flavour, list[Step]]:
-    """A kind of log, and its records."""
-
-    def choose(options: Sequence[Any]) -> Any:
-        return draw(st.sampled_from(options))
-
-    kind = flavour(choose)
-    first = opening(choose, kind)
-    return kind, steps(kind, [first, *draw(st.lists(moves(kind), max_size=40))])
 
 
 @given(log=logs())
@@ -47,33 +22,6 @@ def test_engine_and_model_write_the_same(log: tuple[Flavour, list[Step]]):
     kind, records = log
 
     assert first_difference(kind.lateness, records) is None
-
-
-def policy(window: int, **fields: Any) -> Step:
-    """The policy of everyone."""
-    value = {"scope": "everyone", "time_window": window, "actor": "test", "time": START_MS, **fields}
-    return Step("policies", START_MS, value, "everyone")
-
-
-def login(time_ms: int, now_ms: int, ip: str) -> Step:
-    """A login of the one account."""
-    value = {"time": time_ms, "account": "user@example.org", "ip": ip, "success": True, "service": "imap"}
-    return Step("logins", now_ms, value, "user@example.org")
-
-
-def read(records: Sequence[Step], lateness_ms: int = LATENESS_MS) -> Outputs:
-    """All that the engine writes."""
-    machine = Machine(lateness_ms)
-    return [output for step in records for output in machine.read(step)]
-
-
-times = st.integers(0, 80).map(lambda halves: START_MS + halves * 30 * SECOND_MS)
-delays = st.integers(0, 20).map(lambda halves: halves * 30 * SECOND_MS)
-"""At most as much as the lateness, so that no login comes too late whatever its delay."""
-addresses = st.sampled_from(FEW + SIXES)
-logins = st.lists(st.tuples(times, delays, addresses), min_size=1, max_size=25)
-windows = st.sampled_from((1, 5, 11, 30))
-limits = st.tuples(st.integers(0, 3), st.integers(0, 2))
 
 
 @given(logins=logins, window=windows, limits=limits)
@@ -89,38 +37,6 @@ def test_caught_does_not_depend_on_the_order_of_arrival(
     ]
 
     assert bool(read([demanded, *in_order])) == bool(read([demanded, *shuffled]))
-
-
-@given(logins=logins, limits=limits, block_time=st.sampled_from((0, 1, 20)), window=st.sampled_from((11, 30)))
-@settings(slow, max_examples=200)
-def test_a_repetition_changes_nothing_but_the_number_of_logins(
-    logins: list[tuple[int, int, str]], limits: tuple[int, int], block_time: int, window: int
-):
-    """
-    Every login twice, the second time up to `lateness` later: the same outputs but for the numbers listed.
-
-    The window is longer than `lateness`: otherwise a repetition may reach back to an episode before the last one.
-    """
-    demanded = policy(window, allowed_ips=limits[0], allowed_countries=limits[1], block_time=block_time)
-    once = sorted((time, time, ip) for time, _, ip in logins)
-    again = sorted((time + delay, time, ip) for time, delay, ip in logins)
-
-    first = read([demanded, *(login(time, now, ip) for now, time, ip in once)])
-    both = read([demanded, *(login(time, now, ip) for now, time, ip in sorted(once + again))])
-
-    assert [without_numbers(*output) for output in both] == [without_numbers(*output) for output in first]
-
-
-def without_numbers(topic: str, record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """
-    An output without what a repetition may change.
-
-    That includes `days`: of past blocks only the last is known, so the repetition of a login made during the one before
-    may add a day.
-    """
-    kept = {name: value for name, value in record.items() if name not in {"countries", "details", "ignored_logins"}}
-    kept["networks"] = [{**network, "logins": 0, "days": 0} for network in record.get("networks", ())]
-    return topic, kept
 
 
 crowds = st.lists(st.tuples(st.integers(0, 40 * 60), st.sampled_from(CROWD)), min_size=100, max_size=400)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.addresses import cut, parse_network
+from streams.core.blocks import Block
 from streams.core.messages import ForeignSender, Messages
 from streams.core.refusal import Refused
 from streams.core.state import (
@@ -14,7 +15,6 @@ from streams.core.state import (
     HEADER,
     SERVICES,
     AccountState,
-    Block,
     Incident,
     Kept,
     applied_offsets,
@@ -97,6 +97,7 @@ states = st.builds(
     ipv6_prefix=st.integers(16, 128),
     episode=st.none() | incidents,
     block=st.none() | blocks,
+    past_blocks=st.lists(st.tuples(times, times), max_size=3).map(tuple),
     blocked_incident=st.none() | incidents,
     ignored_logins=st.integers(0, 2**40),
     messages=messages,
@@ -143,6 +144,24 @@ def test_a_state_written_before_there_were_ids_and_foreign_senders_is_read() -> 
     assert state.ignored_logins == 5
     assert [str(network) for network in state.networks] == ["192.0.2.7/32", "2001:db8::/64"]
     assert unpack(pack(state)) == state
+
+
+WITH_A_BLOCK_OF_0_1_0 = (
+    bytes.fromhex("010100000300000000000000ffffffffffffffff0095688d9b010000000000000000000000000000")
+    + b'{"b":["b-1",1767603600000,1767607200000,null,[],1767604000000],"k":1767604000000}'
+)
+"""No network, a block by hand that was lifted."""
+
+
+def test_a_state_written_before_past_blocks_were_kept_is_read() -> None:
+    """Bytes of version 0.1.0: of the account's blocks the last one. The next one moves it to the past ones."""
+    state = unpack(WITH_A_BLOCK_OF_0_1_0)
+
+    assert state.block == Block("b-1", 1_767_603_600_000, 1_767_607_200_000, lifted_ms=1_767_604_000_000)
+    assert state.past_blocks == ()
+    assert pack(state) == WITH_A_BLOCK_OF_0_1_0
+    state.put_block(Block("b-2", 1_767_610_000_000, 1_767_620_000_000))
+    assert unpack(pack(state)).past_blocks == ((1_767_603_600_000, 1_767_604_000_000),)
 
 
 def test_the_order_of_a_stored_policy_is_kept() -> None:

@@ -131,6 +131,8 @@ class Account:
     cutoff: int | None = None
     """Logins up to here never count: the last reset or unblock, or the end of a block before the last one."""
     block: Block | None = None
+    past_blocks: list[tuple[int, int]] = field(default_factory=list)
+    """From when until when it was blocked before the last block."""
     episode: Incident | None = None
     messages: Messages = field(init=False)
     last_command: str | None = None
@@ -146,6 +148,17 @@ class Account:
         for login in self.listed:
             kept.setdefault(login.network, Activity(login.network, [])).logins.append(login)
         return dict(sorted(kept.items(), key=lambda item: by_version_and_number(item[0])))
+
+    def made_during_a_block(self, time: int) -> bool:
+        """Was a login of this judged time made during any block?"""
+        last = self.block is not None and self.block.made_during(time)
+        return last or any(begins <= time <= end for begins, end in self.past_blocks)
+
+    def is_known(self, network: Network, time: int) -> bool:
+        """Is a login of this network and judged time among those that counted since counting restarted, or its last one?"""
+        logins = [one for one in self.listed if one.network == network]
+        counted = [one.time for one in logins if one.counted and one.number >= self.counting_from]
+        return time in counted or time == max((one.time for one in logins), default=None)
 
     def cut(self, time: int) -> bool:
         """Is this judged time not later than a cut-off, or the end of the last block?"""

@@ -27,6 +27,7 @@ RECORDS = {
     "incidents": "Incident",
     "blocks": "Block",
     "notifications": "Notification",
+    "account-views": "AccountView",
     "dead-letters": "DeadLetter",
 }
 OPTIONAL = ("session", "server", "client", "failure")
@@ -44,11 +45,14 @@ class Machine:
             codec=self.codec, places=FixedPlaces(), lateness_ms=lateness_ms, default_domain=DEFAULT_DOMAIN
         )
         self.offset = 0
+        self.counts: dict[tuple[str, ...], int] = {}
+        """What was counted for the metrics at the record read last."""
 
     def read(self, step: Step) -> Outputs:
         """One input record; what is written because of it, as decoded records."""
         raw = self._raw(step)
         self.offset += 1
+        self.counts = {}
         if step.topic in TABLE_TOPICS:
             try:
                 self.engine.apply_table(step.topic, step.key.encode(), raw)
@@ -58,7 +62,8 @@ class Machine:
         if step.topic == "logins" and self.offset % 3 == 0:
             self._let_another_go_first(step)
         self.engine.process(step.topic, 0, self.offset, step.now_ms, step.key.encode(), raw)
-        outputs = self.engine.take().outputs
+        batch = self.engine.take()
+        outputs, self.counts = batch.outputs, batch.counts
         assert all(output.timestamp_ms == step.now_ms for output in outputs), "an output has its login's now"
         return [(output.topic, self.codec.decode(RECORDS[output.topic], output.value)) for output in outputs]
 

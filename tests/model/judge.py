@@ -46,6 +46,20 @@ def exceeding_instants(account: Account, login: Seen, policy: Policy, safe: list
     return [instant for instant in instants if instant.rule_exceeded(policy)]
 
 
+def is_within(account: Account, login: Seen, policy: Policy) -> bool:
+    """
+    Is it at the time of a counted login of its network, or between two that follow each other by less than a window?
+
+    Nothing tells it from a repetition of another login of that network then, and it changes nothing.
+    """
+    known = [other.time for other in account.evidence() if other.network == login.network]
+    before = [time for time in known if time <= login.time]
+    after = [time for time in known if time >= login.time]
+    return bool(before and after) and (
+        max(before) == login.time or min(after) - max(before) < policy.time_window * MINUTE_MS
+    )
+
+
 def _begins_presence(login: Seen, evidence: list[Seen], window_ms: int) -> bool:
     """Was the network of this login not present just before it?"""
     return not any(

@@ -8,7 +8,7 @@ purpose: its only merit is to say the same as the text. What it writes: see `Mod
 from collections.abc import Callable
 
 from tests.model.account import Account, Block, Incident
-from tests.model.judge import Instant, exceeding_instants
+from tests.model.judge import Instant, exceeding_instants, is_within
 from tests.model.records import Record, block_record, incident_record, notification_record
 from tests.model.tables import Policy, Tables, inside_any
 from tests.model.values import (
@@ -132,20 +132,23 @@ class Model:
             country=country,
             service=value.get("service") or "other",
             counted=may_count and not account.cut(time),
-            in_block=account.block is not None and account.block.made_during(time),
+            in_block=account.made_during_a_block(time),
         )
+        known = account.is_known(login.network, time)
+        within = is_within(account, login, policy)
         self._list(account, login, policy, now_ms)
         if login not in account.listed or not may_count:
             return []
         if login.counted:
-            return self._judge(account, login, policy, safe, value, now_ms)
-        return self._add_during_block(account, login, now_ms)
+            return [] if within else self._judge(account, login, policy, safe, value, now_ms)
+        return [] if known else self._add_during_block(account, login, now_ms)
 
     def _list(self, account: Account, login: Seen, policy: Policy, now_ms: int) -> None:
         """Letting go comes before judging: a login whose own network was let go is not judged."""
         account.read += 1
         newest = min(login.time, now_ms)
-        account.newest = newest if account.newest is None else max(account.newest, newest)
+        if account.newest is None or not account.is_known(login.network, login.time):
+            account.newest = newest if account.newest is None else max(account.newest, newest)
         account.let_go_of_old()
         account.listed.append(login)
         account.let_go_of_many(policy, self.lateness_ms)
@@ -242,15 +245,9 @@ def _must_close(incident: Incident, policy: Policy, account: str) -> bool:
 
 
 def _belongs(exceeding: list[Instant], incident: Incident, policy: Policy) -> bool:
-    """
-    Less than one window after the episode's last instant, or before it; exactly one window later is a new one.
-
-    A repetition of a login of the episode changes nothing, however far back it lies.
-    """
+    """Less than one window after the episode's last instant, or before it; exactly one window later is a new one."""
     window_ms = policy.time_window * MINUTE_MS
-    if any(abs(instant.time - incident.last_instant) < window_ms for instant in exceeding):
-        return True
-    return exceeding[-1].time < incident.last_instant and _present(exceeding) <= incident.members
+    return any(instant.time < incident.last_instant + window_ms for instant in exceeding)
 
 
 def _present(exceeding: list[Instant]) -> set[Network]:
@@ -280,6 +277,8 @@ def _replace_block(account: Account, block: Block, now_ms: int) -> None:
     last = account.block
     if last is not None and (last.lifted is not None or block.incident is not None or last.until < now_ms):
         account.cut_at(last.end)
+    if last is not None:
+        account.past_blocks.append((last.begins, min(last.end, block.begins)))
     account.block = block
     account.episode = None
 

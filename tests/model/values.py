@@ -127,7 +127,7 @@ class Seen:
     service: str
     counted: bool
     in_block: bool
-    """Made during the account's last block: such a login gives its network no familiar day."""
+    """Made during a block: such a login gives its network no familiar day."""
 
     @property
     def day(self) -> int:
