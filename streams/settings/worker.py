@@ -13,7 +13,7 @@ class WorkerSettings(Group):
         30, "After this time of silence Kafka gives a worker's accounts to another.", unit="seconds", ge=6, le=300
     )
     worker_poll_records: int = setting(
-        10_000, "Most logins in one batch: more is faster, less is quicker to answer.", ge=1, le=100_000
+        40_000, "Most logins in one batch: more is faster, less is quicker to answer.", ge=1, le=100_000
     )
     worker_stall_timeout: int = setting(
         60, "The watchdog ends a worker whose processing or commits stand still for this long.", unit="seconds", ge=5

@@ -1,12 +1,12 @@
 """
-The agent: one batch at a time, from records to a committed offset.
+The agent: one round at a time, from records to committed offsets.
 
 The order is what makes a crash harmless. Outputs first and acknowledged, then one changelog record per touched account
-and acknowledged, and only then is the batch declared delivered: a crash before the changelog repeats the outputs with
+and acknowledged, and only then is the round declared delivered: a crash before the changelog repeats the outputs with
 the same bytes, one after it finds the offsets applied in the states. In the other order the outputs would be lost.
 
-Decision: nothing leaves the loop. Faust would take an exception for a broken event and go on with the next batch; here it
-stops the worker, and the batches behind it pass undelivered.
+Decision: nothing leaves the loop. Faust would take an exception for a broken event and go on with the next round; here it
+stops the worker, and the rounds behind it pass undelivered.
 """
 
 import asyncio
@@ -18,21 +18,42 @@ import structlog
 
 from streams import topology
 from streams.core.refusal import Refused
-from streams.engine.batch import Batch
+from streams.engine.batch import Batch, Decision
 from streams.engine.engine import Engine
 from streams.errors import LoginwatchError, RegistryUnavailableError
 from streams.worker.crash import crash_point
 from streams.worker.delivery import Deliveries, Sent
 from streams.worker.lease import Lease, LeaseLostError
 from streams.worker.measures import Measures
+from streams.worker.rounds import Round
 
 log = structlog.get_logger(__name__)
 
 REGISTRY_WAIT_S = 20.0
-"""Longest wait of one batch for a schema registry that does not answer."""
+"""Longest wait of one round for a schema registry that does not answer."""
 REGISTRY_PAUSE_S = 0.5
 YIELD_EVERY = 1_000
-"""Records after which the event loop gets a turn: heartbeats of the health page and timers do not wait for a batch."""
+"""Records after which the event loop gets a turn: heartbeats of the health page and timers do not wait for a round."""
+
+
+class Outcome:
+    """What a round led to: what is published first, and then the newest state of every account, by partition."""
+
+    def __init__(self) -> None:
+        self.published: list[Sent] = []
+        self.touched: dict[int, dict[str, bytes | None]] = {}
+        self.decisions: list[Decision] = []
+
+    def add(self, partition: int, batch: Batch) -> None:
+        """One partition of one topic was decided."""
+        for record in batch.forwards:
+            self.published.append(Sent(record.topic, record.value, record.key, headers=list(record.headers)))
+        for output in batch.outputs:
+            self.published.append(Sent(output.topic, output.value, output.key, timestamp_ms=output.timestamp_ms))
+        held = self.touched.setdefault(partition, batch.touched)
+        if held is not batch.touched:
+            held.update(batch.touched)  # by another topic: one record of an account and round is enough
+        self.decisions += batch.decisions
 
 
 class BatchAgent:
@@ -68,39 +89,43 @@ class BatchAgent:
         self._registry_until = 0.0
 
     async def run(self, stream: Any) -> None:
-        """Faust's agent function: an event's message carries the records of a batch as its value."""
+        """Faust's agent function: an event's message carries a round as its value."""
         consumer = stream.app.consumer
         async for event in stream.events():
-            await self._guarded(event.message, consumer)
+            waiting: Round = event.message.value
+            waiting.take()
+            await self._guarded(waiting, consumer)
 
-    async def _guarded(self, message: Any, consumer: Any) -> None:
+    async def _guarded(self, taken: Round, consumer: Any) -> None:
         epoch = self._lease.epoch
         if self._failed or epoch == self._void_epoch:
             return
         try:
-            await self._handle(message, epoch)
-            consumer.delivered(message)
+            await self._handle(taken, epoch)
+            consumer.delivered(taken)
         except LeaseLostError:
             self._void_epoch = epoch
             self._engine.take()
             self._on_abandoned()
-            log.warning("a batch was given up: the group went on without this worker", topic=message.topic)
+            log.warning("a batch was given up: the group went on without this worker", records=taken.records)
         except Exception as error:  # everything must end the worker, whatever it is
             self._failed = True
             if not isinstance(error, LoginwatchError):
-                log.exception("a batch failed", topic=message.topic, partition=message.partition, offset=message.offset)
+                log.exception("a batch failed", places=_places(taken))
             self._on_failure(error)
 
-    async def _handle(self, message: Any, epoch: int) -> None:
-        records = message.value
+    async def _handle(self, taken: Round, epoch: int) -> None:
         self._registry_until = monotonic() + REGISTRY_WAIT_S
-        with self._measures.batch(len(records)):
+        outcome = Outcome()
+        with self._measures.batch(taken.records):
             self._before_batch()
-            await self._decide(message.topic, message.partition, records)
-            batch = self._engine.take()
-            self._measures.decided(message.topic, records, batch)
-            await self._deliver(batch, message.partition, epoch)
-            self._measures.acknowledged(batch)
+            for (topic, partition), records in taken:
+                await self._decide(topic, partition, records)
+                batch = self._engine.take()
+                self._measures.decided(topic, records, batch)
+                outcome.add(partition, batch)
+            await self._deliver(outcome, epoch)
+            self._measures.acknowledged(outcome.decisions)
 
     async def _decide(self, topic: str, partition: int, records: list[Any]) -> None:
         process = self._engine.process
@@ -129,24 +154,21 @@ class BatchAgent:
         log.warning("a record goes to dead letters: the schema registry is away", topic=topic, error=str(error))
         self._engine.refuse(Refused("registry-unavailable", str(error)), *place)
 
-    async def _deliver(self, batch: Batch, partition: int, epoch: int) -> None:
-        await self._deliveries.deliver(_published(batch), epoch)
-        if batch.outputs:
+    async def _deliver(self, outcome: Outcome, epoch: int) -> None:
+        await self._deliveries.deliver(outcome.published, epoch)
+        if outcome.published:
             crash_point("outputs")
-        states = [Sent(self._changelog, account, packed, partition) for account, packed in batch.touched.items()]
+        states = [
+            (self._changelog, packed, account, partition)
+            for partition, touched in outcome.touched.items()
+            for account, packed in touched.items()
+        ]
         await self._deliveries.deliver(states, epoch)
         crash_point("changelog")
 
 
-def _published(batch: Batch) -> list[Sent]:
-    """Outputs and forwards; the key decides their partition."""
-    passed_on = [
-        Sent(record.topic, record.key, record.value, headers=tuple(record.headers)) for record in batch.forwards
-    ]
-    outputs = [
-        Sent(output.topic, output.key, output.value, timestamp_ms=output.timestamp_ms) for output in batch.outputs
-    ]
-    return [*passed_on, *outputs]
+def _places(taken: Round) -> list[str]:
+    return [f"{tp.topic} [{tp.partition}] {records[0].offset} to {records[-1].offset}" for tp, records in taken]
 
 
 def inputs(app: Any) -> Any:

@@ -30,8 +30,8 @@ from streams.worker.tables import Tables
 from streams.worker.transport import Transport, assert_compiled
 
 REBALANCE_TIMEOUT_S = 60
-BUFFERED_BATCHES = 4
-"""Batches that wait in memory; more would only make a rebalance slower."""
+BUFFERED_ROUNDS = 2
+"""One waits for the agent, and takes in what comes meanwhile; there is never another."""
 
 
 class WorkerApp(faust.App):
@@ -133,7 +133,7 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         "broker_commit_interval": 0.5,
         "broker_commit_every": 1_000_000,  # batches: the interval decides
         "consumer_max_fetch_size": 4 << 20,
-        "stream_buffer_maxsize": BUFFERED_BATCHES,
+        "stream_buffer_maxsize": BUFFERED_ROUNDS,
         "stream_wait_empty": True,
         "stream_publish_on_commit": False,
         "stream_recovery_delay": 0.0,

@@ -1,18 +1,18 @@
 """What the worker's hot path reports: sampled times and counted outcomes, a few microseconds per batch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from time import perf_counter, time
 from typing import Any
 
 from streams import metrics as declared
 from streams import topology
-from streams.engine.batch import Batch
+from streams.engine.batch import Batch, Decision
 from streams.metrics import Metrics
 from streams.worker.progress import Progress
 
-SAMPLES = 50
-"""At most so many logins of a batch are timed."""
+SAMPLES = 10
+"""At most so many logins of a partition and round are timed; each takes 0.6 µs, 13,000 times a second with 50."""
 
 COUNTED = {
     "logins": declared.LOGINS,
@@ -63,10 +63,10 @@ class Measures:
             for record in records[:: len(records) // SAMPLES + 1]:
                 self._decision.observe(max(0.0, now - record.timestamp) / 1000)
 
-    def acknowledged(self, batch: Batch) -> None:
+    def acknowledged(self, decisions: Iterable[Decision]) -> None:
         """Everything is in Kafka: time the blocks from the arrival of the login that caused each."""
         now = time() * 1000
-        for decision in batch.decisions:
+        for decision in decisions:
             if decision.blocked:
                 self._block.observe(max(0.0, now - decision.now_ms) / 1000)
 

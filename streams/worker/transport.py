@@ -1,20 +1,22 @@
 """
-Faust's aiokafka transport, with one Faust event per fetched batch of a partition and bookkeeping of our own.
+Faust's aiokafka transport, with one Faust event per round of fetched records and bookkeeping of our own.
 
 Stock Faust spends 50 µs and more on every record, and its list of acknowledged offsets does not carry batches: commits
 crawl, the list grows without bound, and an event that Faust skips (a stale generation, an agent that died) is
-acknowledged like one that was processed. So for our topics the value of a message is the whole list of records, its
-offset that of the last one, and **only `delivered()`, called by the agent when Kafka has acknowledged everything, moves
-the offset to commit**. Faust's own acknowledgement merely says that the agent is free again.
+acknowledged like one that was processed. So the value of a message is a whole round (`rounds`), its partition and offset
+are those of the first records in it, and **only `delivered()`, called by the agent when Kafka has acknowledged everything,
+moves the offsets to commit**. Faust's own acknowledgement merely says that the agent is free again.
 
 The overridden methods are listed in `OVERRIDDEN`; a test holds that they exist, so that an upgrade cannot pass by them.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from time import monotonic
 from typing import Any, cast
 
 import faust
+from aiokafka.consumer import fetcher
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, AppT
 from faust.types.tuples import ConsumerMessage, Message
@@ -24,14 +26,18 @@ from streams import topology
 from streams.worker.crash import crash_point
 from streams.worker.lease import Lease
 from streams.worker.progress import Progress
+from streams.worker.rounds import Round
 
 BATCH_TOPICS = frozenset(topic.name for topic in topology.WORKER_INPUTS)
 
 FETCH_WAIT_MS = 100
+PACE_S = 0.005
+"""So often what has come is added to the round that waits for the agent: every look is a call into the consumer's thread."""
 
 OVERRIDDEN = {
     "Consumer": (
         "getmany",
+        "_getmany",
         "ack",
         "on_partitions_revoked",
         "on_partitions_assigned",
@@ -46,8 +52,28 @@ OVERRIDDEN = {
         "verify_event_path",
         "on_buffer_full",
     ),
-    "AIOKafkaConsumerThread": ("_create_worker_consumer", "on_start"),
+    "AIOKafkaConsumerThread": ("_create_worker_consumer", "_ensure_consumer", "_fetch_records", "_commit", "on_start"),
 }
+
+
+class LeanRecords(fetcher.PartitionRecords):  # type: ignore[misc,unused-ignore]
+    """
+    Fetched records as aiokafka's parser (in C) makes them, without a `ConsumerRecord` around each.
+
+    They have what the engine needs: offset, timestamp, key, value, headers. Reading a record took 0.71 µs, now 0.25. What
+    is filtered (control batches, records before the position) is filtered as before.
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        """The generator itself, not one more call per record around it."""
+        records: Iterator[Any] = self._records_iterator
+        return records
+
+    def _consumer_record(self, tp: Any, record: Any) -> Any:  # noqa: ARG002 - aiokafka's signature
+        return record
+
+
+fetcher.PartitionRecords = LeanRecords  # there is no other way in; no other consumer of aiokafka is in this process
 
 
 class LeasedThread(driver.AIOKafkaConsumerThread):
@@ -63,6 +89,21 @@ class LeasedThread(driver.AIOKafkaConsumerThread):
         consumer: Any = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001
         return consumer
+
+    async def fetch(self, partitions: Any, timeout_s: float, most: int) -> Any:
+        """At most so many records by partition, as soon as there are any; from the consumer's thread."""
+        consumer = self._ensure_consumer()
+        return await self.call_thread(self._fetch_records, consumer, partitions, timeout=timeout_s, max_records=most)
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """
+        As stock, unless the partitions are not ours any more (after a freeze): then nothing is committed.
+
+        Stock Faust ends the worker for it, or says that what it left out was committed.
+        """
+        if not offsets.keys() <= self.assignment():
+            return False
+        return bool(await super()._commit(offsets))
 
     async def on_start(self) -> None:
         """Start the aiokafka consumer, then listen to its coordinator's heartbeats."""
@@ -97,16 +138,20 @@ class BatchConsumer(driver.Consumer):
         self._on_commit = transport.on_commit
         self._delivered: dict[TP, int] = {}
         self._stored: dict[TP, int] = {}
+        self._open = Round(-1)
+        self._most = self.app.conf.broker_max_poll_records
 
     def _new_consumer_thread(self) -> LeasedThread:
         return LeasedThread(self, loop=self.loop, beacon=self.beacon)
 
-    def delivered(self, message: ConsumerMessage) -> None:
-        """Everything that follows from this batch is acknowledged by Kafka: its offset may be committed."""
-        if message.generation_id == self.app.consumer_generation_id:
-            offset = message.offset + 1
-            self._delivered[message.tp] = max(offset, self._delivered.get(message.tp, 0))
-            self.progress.processed((message.topic, message.partition), offset)
+    def delivered(self, done: Round) -> None:
+        """Everything that follows from this round is acknowledged by Kafka: its offsets may be committed."""
+        if done.generation != self.app.consumer_generation_id:
+            return
+        for tp, records in done:
+            offset = records[-1].offset + 1
+            self._delivered[tp] = max(offset, self._delivered.get(tp, 0))
+            self.progress.processed(tp, offset)
 
     def ack(self, message: Message) -> bool:
         """Faust is done with the event; whether its offset may be committed is another question."""
@@ -120,20 +165,44 @@ class BatchConsumer(driver.Consumer):
         return first
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - Faust's signature
-        """One message per partition that had records; stale ones are dropped and read again after the seek."""
+        """
+        A message with a new round when no other waits for the agent; else what was fetched joins the one that waits.
+
+        Stale records are dropped, and read again after the seek.
+        """
+        await self._until_there_is_room()
         records, active = await self._wait_next_records(timeout)
         if records is None or self.should_stop:
             return
         if not self.flow_active:
             await self._seek_back()
             return
-        generation = self.app.consumer_generation_id
+        waiting, generation = self._open, self.app.consumer_generation_id
+        new = waiting.taken.is_set() or waiting.generation != generation
+        if new:
+            waiting = Round(generation)
         for tp, batch in records.items():
-            if not batch or not (active is None or tp in active or tp in self._buffered_partitions):
-                continue
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                return
-            yield tp, _message(tp, batch, generation)
+            if batch and (active is None or tp in active or tp in self._buffered_partitions):
+                waiting.add(tp, batch)
+        if not new:
+            await asyncio.sleep(PACE_S)  # the agent is busy: give Kafka time to gather
+        elif waiting.records:
+            self._open = waiting
+            tp, batch = next(iter(waiting))
+            yield tp, _message(tp, batch[-1], waiting)
+
+    def _room(self) -> int:
+        """How many records the next round still takes: all it may hold when none waits, or none that may be taken."""
+        waiting = self._open
+        stale = waiting.generation != self.app.consumer_generation_id or not self.flow_active or self.should_stop
+        return self._most if stale or waiting.taken.is_set() else self._most - waiting.records
+
+    async def _until_there_is_room(self) -> None:
+        while self._room() <= 0:  # noqa: ASYNC110 - the agent ends it, or a rebalance
+            await asyncio.sleep(PACE_S)
+
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's signature
+        return await cast("LeasedThread", self._thread).fetch(active_partitions, timeout, max(1, self._room()))
 
     async def _seek_back(self) -> None:
         try:
@@ -142,8 +211,9 @@ class BatchConsumer(driver.Consumer):
             self.log.warning("seek while the flow was stopped: %r", error)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Finish the batch in hand and commit it, then give the partitions up."""
+        """Finish the round in hand and commit it, then give the partitions up; Faust has dropped the one that waits."""
         await super().on_partitions_revoked(revoked)
+        self._open = Round(-1)
         self.progress.unsettle()
         self._delivered.clear()
         self._stored.clear()
@@ -164,7 +234,7 @@ class BatchConsumer(driver.Consumer):
             self.progress.settle({(tp.topic, tp.partition): -1 if at is None else at for tp, at in stored.items()})
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """A batch spans offsets by nature: Faust's gaps are for single events."""
+        """A round spans offsets by nature: Faust's gaps are for single events."""
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         return (tp for tp in list(self._delivered) if topics is None or tp in topics or tp.topic in topics)
@@ -198,8 +268,7 @@ class BatchConsumer(driver.Consumer):
         """Stock Faust compares wall clock with monotonic time here and logs false alarms; `watchdog` does this job."""
 
 
-def _message(tp: TP, batch: list[Any], generation: int) -> ConsumerMessage:
-    last = batch[-1]
+def _message(tp: TP, last: Any, waiting: Round) -> ConsumerMessage:
     return ConsumerMessage(
         tp.topic,
         tp.partition,
@@ -208,12 +277,12 @@ def _message(tp: TP, batch: list[Any], generation: int) -> ConsumerMessage:
         last.timestamp_type,
         [],
         None,
-        cast("bytes", batch),  # Faust passes on what it is given: the topic has no codec
+        cast("bytes", waiting),  # Faust passes on what it is given: the topic has no codec
         None,
         0,
         0,
         tp,
-        generation_id=generation,
+        generation_id=waiting.generation,
     )
 
 

@@ -68,11 +68,13 @@ class Watchdog:
         self._timeout_s = timeout_s
         self._end = end
         self._interval_s = interval_s
+        self._woke = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Begin to watch. What freezes the process from now on is noticed, also before the thread runs."""
+        self._woke = self._progress.clock()
         self._thread.start()
 
     def stop(self) -> None:
@@ -81,11 +83,10 @@ class Watchdog:
         self._thread.join()
 
     def _watch(self) -> None:
-        woke = self._progress.clock()
         while not self._stop.wait(self._interval_s):
             now = self._progress.clock()
-            frozen = now - woke > self._interval_s + self._timeout_s / 2
-            woke = now
+            frozen = now - self._woke > self._interval_s + self._timeout_s / 2
+            self._woke = now
             if frozen:  # the whole process was stopped: its numbers are as old as ours
                 self._progress.count_from = self._progress.loop_beat = now
                 continue

@@ -1,19 +1,20 @@
 """The order of a batch, and what happens when something in it goes wrong."""
 
-from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from faust.types import TP
 
 from streams.errors import DeliveryError, RegistryUnavailableError
 from streams.metrics import DECISION_SECONDS, Metrics
 from streams.worker import agent as module
 from streams.worker.agent import BatchAgent
-from streams.worker.delivery import Sent
+from streams.worker.delivery import Sent, Stage
 from streams.worker.lease import Lease, LeaseLostError
 from streams.worker.measures import Measures
 from streams.worker.progress import Progress
+from streams.worker.rounds import Round
 from tests.worker.stand_in import StandIn
 
 
@@ -22,15 +23,17 @@ class Kafka:
 
     def __init__(self) -> None:
         self.done: list[Any] = []
+        self.states: list[Sent] = []
         self.error: BaseException | None = None
 
-    async def deliver(self, records: Iterable[Sent], epoch: int) -> None:
+    async def deliver(self, stage: Stage, epoch: int) -> None:
         if self.error is not None:
             raise self.error
-        self.done.append([record.topic for record in records])
+        self.states = [Sent(*record) for record in stage]
+        self.done.append([record.topic for record in self.states])
 
-    def delivered(self, message: Any) -> None:
-        self.done.append(message.offset)
+    def delivered(self, done: Round) -> None:
+        self.done.append({tp.partition: records[-1].offset for tp, records in done})
 
 
 class Bench:
@@ -38,6 +41,7 @@ class Bench:
 
     def __init__(self, engine: Any) -> None:
         self.kafka = Kafka()
+        self.engine = engine
         self.lease = Lease(30, 60)
         self.lease.joined()
         self.told: list[Any] = []
@@ -53,25 +57,30 @@ class Bench:
             on_failure=self.told.append,
         )
 
-    async def run(self, *messages: Any) -> None:
+    async def run(self, *rounds: Round) -> None:
         """As Faust runs it."""
 
         class Stream:
             app = SimpleNamespace(consumer=self.kafka)
 
             async def events(self) -> Any:
-                for message in messages:
-                    yield SimpleNamespace(message=message)
+                for each in rounds:
+                    yield SimpleNamespace(message=SimpleNamespace(value=each))
 
         await self.agent.run(Stream())
 
 
-def batch(offset: int, *raws: bytes) -> Any:
-    records = [
-        SimpleNamespace(offset=offset + n, timestamp=1000, key=b"a@example.org", value=raw, headers=())
-        for n, raw in enumerate(raws)
+def records(offset: int, *raws: bytes, key: bytes = b"a@example.org") -> list[Any]:
+    return [
+        SimpleNamespace(offset=offset + n, timestamp=1000, key=key, value=raw, headers=()) for n, raw in enumerate(raws)
     ]
-    return SimpleNamespace(topic="logins", partition=0, offset=offset + len(raws) - 1, value=records)
+
+
+def batch(offset: int, *raws: bytes) -> Round:
+    """A round with one partition."""
+    one = Round(1)
+    one.add(TP("logins", 0), records(offset, *raws))
+    return one
 
 
 async def test_outputs_come_before_the_changelog_and_both_before_the_offset() -> None:
@@ -81,9 +90,34 @@ async def test_outputs_come_before_the_changelog_and_both_before_the_offset() ->
     await bench.run(batch(0, b"x", b"y"))
 
     assert bench.told == ["tables"]
-    assert bench.kafka.done == [["incidents", "incidents"], ["changelog"], 1]
+    assert bench.kafka.done == [["incidents", "incidents"], ["changelog"], {0: 1}]
     assert "loginwatch_decision_seconds_count 2.0" in bench.metrics.page().decode()
     assert DECISION_SECONDS.processes == ("worker",)
+
+
+async def test_the_partitions_of_a_round_share_its_two_acknowledgements() -> None:
+    """One stage of outputs and one of states, whatever came from where; an account's state is written once."""
+    bench = Bench(StandIn())
+    one = Round(1)
+    one.add(TP("logins", 0), records(10, b"x", b"y"))
+    one.add(TP("logins", 3), records(20, b"z", key=b"b@example.org"))
+    one.add(TP("submissions", 0), records(5, b"message"))
+
+    await bench.run(one)
+
+    assert bench.kafka.done[:2] == [["incidents"] * 4, ["changelog"] * 2]
+    assert [(sent.key, sent.partition) for sent in bench.kafka.states] == [("a@example.org", 0), ("b@example.org", 3)]
+    assert bench.kafka.states[0].value == bench.engine.accounts[0]["a@example.org"], "the newest of the two"
+    assert one.taken.is_set()
+
+
+async def test_a_round_that_was_taken_is_closed() -> None:
+    """What the consumer fetches while the agent works belongs to the next round."""
+    one = batch(0, b"x")
+    await Bench(StandIn()).run(one)
+
+    with pytest.raises(ValueError, match="belongs to the next"):
+        one.add(TP("logins", 1), records(0, b"y"))
 
 
 async def test_after_a_failure_no_later_batch_is_delivered() -> None:
@@ -126,7 +160,7 @@ async def test_a_batch_without_a_membership_is_given_up_with_those_behind_it() -
     bench.lease.joined()
     await bench.run(batch(0, b"x"))
 
-    assert bench.kafka.done[-1] == 0
+    assert bench.kafka.done[-1] == {0: 0}
 
 
 class WithoutRegistry(StandIn):
@@ -150,7 +184,7 @@ async def test_a_registry_that_comes_back_loses_nothing(monkeypatch: pytest.Monk
 
     await bench.run(batch(0, b"x", b"\0y", b"z"))
 
-    assert bench.kafka.done == [["incidents"] * 3, ["changelog"], 2]
+    assert bench.kafka.done == [["incidents"] * 3, ["changelog"], {0: 2}]
 
 
 async def test_a_registry_that_stays_away_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,4 +195,4 @@ async def test_a_registry_that_stays_away_does_not_stop_the_others(monkeypatch: 
 
     await bench.run(batch(0, b"x", b"\0y", b"z"))
 
-    assert bench.kafka.done == [["incidents", "dead-letters", "incidents"], ["changelog"], 2]
+    assert bench.kafka.done == [["incidents", "dead-letters", "incidents"], ["changelog"], {0: 2}]

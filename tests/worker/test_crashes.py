@@ -122,7 +122,7 @@ def test_a_worker_that_was_frozen_does_not_write_for_accounts_it_lost(kafka_sett
         until_done(kafka_settings, zombie, heir)
         assert zombie.terminate() == 0
         assert heir.terminate() == 0
-    assert_exact(kafka_settings)
+    assert_exact(kafka_settings, frozen=True)
 
 
 def test_a_worker_that_starts_anew_recovers_what_the_last_one_held(kafka_settings: Settings) -> None:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.kafka
 
 
 def stage(number: int, topic: str = "incidents") -> list[Sent]:
-    return [Sent(topic, f"user{index}@example.org", b"value %d" % index) for index in range(number)]
+    return [Sent(topic, b"value %d" % index, f"user{index}@example.org") for index in range(number)]
 
 
 def member(session_timeout_s: float) -> Lease:
@@ -83,7 +83,7 @@ async def test_a_refused_record_is_an_error(kafka_settings: Settings) -> None:
 async def until_refused(deliveries: Deliveries, epoch: int) -> None:
     """The broker takes a configuration in a moment after it has accepted it."""
     for _ in range(500):
-        await deliveries.deliver([*stage(10), Sent("incidents", "a", random.Random(1).randbytes(5000))], epoch)
+        await deliveries.deliver([*stage(10), Sent("incidents", random.Random(1).randbytes(5000), "a")], epoch)
 
 
 async def test_a_record_too_large_for_the_client_is_an_error(kafka_settings: Settings) -> None:
@@ -92,7 +92,7 @@ async def test_a_record_too_large_for_the_client_is_an_error(kafka_settings: Set
     deliveries = Deliveries(kafka_settings, lease)
 
     with pytest.raises(DeliveryError, match="too large"):
-        await deliveries.deliver([Sent("incidents", "a", bytes(2_000_000))], lease.epoch)
+        await deliveries.deliver([Sent("incidents", bytes(2_000_000), "a")], lease.epoch)
     deliveries.close()
 
 

@@ -1,10 +1,14 @@
 """The bookkeeping of offsets: what is committed, and what never is."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.consumer import fetcher
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
@@ -13,10 +17,12 @@ from streams.geo import NoPlaces
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.worker.app import Shell, build
-from streams.worker.transport import OVERRIDDEN, BatchConsumer, _message, assert_compiled
+from streams.worker.rounds import Round
+from streams.worker.transport import OVERRIDDEN, BatchConsumer, LeanRecords, _message, assert_compiled
 from tests.worker.stand_in import StandIn, StandInForm
 
 TP = TopicPartition("logins", 0)
+OTHER = TopicPartition("logins", 1)
 
 
 class NoTables:
@@ -50,9 +56,19 @@ async def consumer(shell: Shell) -> AsyncIterator[BatchConsumer]:
     consumer._thread.thread_loop.close()
 
 
-def batch(first: int, last: int, generation: int = 1) -> Any:
-    records = [SimpleNamespace(offset=offset, timestamp=1000, timestamp_type=1) for offset in range(first, last + 1)]
-    return _message(TP, records, generation)
+def fetched(first: int, last: int) -> list[Any]:
+    return [SimpleNamespace(offset=offset, timestamp=1000, timestamp_type=1) for offset in range(first, last + 1)]
+
+
+def batch(first: int, last: int, generation: int = 1) -> Round:
+    """A round with one partition."""
+    one = Round(generation)
+    one.add(TP, fetched(first, last))
+    return one
+
+
+def message(one: Round) -> Any:
+    return _message(TP, next(iter(one))[1][-1], one)
 
 
 def committable(consumer: BatchConsumer) -> dict[Any, int]:
@@ -66,6 +82,40 @@ def test_every_overridden_method_still_exists_in_faust() -> None:
             assert callable(getattr(getattr(driver, owner), name))
     for name in ("need_recovery", "_build_highwaters", "_build_offsets", "_seek_offsets", "on_recovery_completed"):
         assert callable(getattr(Recovery, name))
+
+
+def test_records_come_lean_and_as_they_were_sent() -> None:
+    """Offset, time, key, value and headers, from where the reader stands in the batch on, and at most as many as asked for."""
+    log = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 20)
+    for number in range(10):
+        log.append(number, 1000 + number, b"key %d" % number, b"value %d" % number, [("header", b"1")])
+    position = _Position()
+    batch = fetcher.PartitionRecords(TP, MemoryRecords(bytes(log.build())), None, 4, None, None, True, 0)
+    found = fetcher.FetchResult(TP, assignment=position, partition_records=batch, backoff=0)
+
+    first, rest = found.getall(2), found.getall()
+
+    assert fetcher.PartitionRecords is LeanRecords
+    assert [record.offset for record in first] == [4, 5]
+    assert [record.offset for record in rest] == [6, 7, 8, 9]
+    assert position.position == 10
+    one = rest[-1]
+    assert (one.timestamp, one.key, one.value, tuple(one.headers)) == (1009, b"key 9", b"value 9", (("header", b"1"),))
+
+
+class _Position:
+    """An aiokafka assignment with one partition, read from offset 4 on."""
+
+    tps = (TP,)
+    active = has_valid_position = has_fetchable_position = True
+    paused = False
+    position = 4
+
+    def state_value(self, _tp: Any) -> "_Position":
+        return self
+
+    def consumed_to(self, offset: int) -> None:
+        self.position = offset
 
 
 def test_the_compiled_stream_iterator_is_in_use() -> None:
@@ -83,10 +133,10 @@ def test_a_missing_compiled_iterator_refuses_the_start(monkeypatch: pytest.Monke
 
 async def test_an_acknowledgement_by_faust_commits_nothing(consumer: BatchConsumer) -> None:
     """Faust acknowledges what it skips and what an agent died of; that is not a delivery."""
-    message = batch(0, 9)
+    event = message(batch(0, 9))
 
-    assert consumer.ack(message)
-    assert not consumer.ack(message)
+    assert consumer.ack(event)
+    assert not consumer.ack(event)
 
     assert committable(consumer) == {}
 
@@ -133,15 +183,87 @@ async def test_a_commit_that_failed_is_repeated_and_one_that_succeeded_is_not(
     assert committable(consumer) == {}
 
 
+async def test_offsets_of_partitions_that_are_gone_are_not_committed_and_end_nothing(
+    consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that wakes from a freeze commits before it knows; stock Faust crashes, or calls it done."""
+    monkeypatch.setattr(consumer._thread, "assignment", set)
+
+    assert not await consumer._thread._commit({TP: 10})
+
+
 async def test_the_bookkeeping_does_not_grow(consumer: BatchConsumer) -> None:
     """One number per partition, however much is processed between two commits."""
     for first in range(0, 10_000, 10):
-        message = batch(first, first + 9)
-        consumer.ack(message)
-        consumer.delivered(message)
+        one = batch(first, first + 9)
+        consumer.ack(message(one))
+        consumer.delivered(one)
 
     assert not consumer._acked[TP]
     assert len(consumer._delivered) == 1
+
+
+class Fetches:
+    """A consumer's fetches by script: what each finds, and with how much room it asked."""
+
+    def __init__(self, consumer: BatchConsumer, *found: dict[Any, list[Any]]) -> None:
+        self.rooms: list[int] = []
+        self._found = list(found)
+        self._consumer = consumer
+        consumer._set_active_tps({TP, OTHER})
+        consumer.flow_active = True
+        consumer._thread.fetch = self._fetch
+
+    async def _fetch(self, _partitions: Any, _timeout: float, most: int) -> dict[Any, list[Any]]:
+        self.rooms.append(most)
+        return self._found.pop(0)
+
+    async def next(self) -> list[Round]:
+        return [event.value async for _, event in self._consumer.getmany(1.0)]
+
+
+async def test_what_comes_while_a_round_waits_joins_it(consumer: BatchConsumer) -> None:
+    """The agent finds all of it when it comes, each partition in its order; the next round begins when it has taken this."""
+    fetches = Fetches(consumer, {TP: fetched(0, 4)}, {TP: fetched(5, 9), OTHER: fetched(0, 0)}, {TP: fetched(10, 12)})
+
+    (first,) = await fetches.next()
+    assert await fetches.next() == []
+    first.take()
+    (second,) = await fetches.next()
+
+    assert [record.offset for record in dict(first)[TP]] == list(range(10))
+    assert len(dict(first)[OTHER]) == 1
+    assert [record.offset for record in dict(second)[TP]] == [10, 11, 12]
+
+
+async def test_a_round_never_holds_more_than_the_setting_allows(consumer: BatchConsumer) -> None:
+    """A fetch asks for what there is room for; when there is none left, the fetcher waits for the agent."""
+    consumer._most = 8
+    fetches = Fetches(consumer, {TP: fetched(0, 4)}, {TP: fetched(5, 7)}, {TP: fetched(8, 8)})
+
+    (first,) = await fetches.next()
+    assert await fetches.next() == []
+    assert first.records == 8
+    waiting = asyncio.ensure_future(fetches.next())
+    await asyncio.sleep(0)
+    assert fetches.rooms == [8, 3]
+    first.take()
+    (second,) = await waiting
+
+    assert fetches.rooms == [8, 3, 8]
+    assert (first.records, second.records) == (8, 1)
+
+
+async def test_a_round_of_an_older_generation_takes_nothing_in(consumer: BatchConsumer) -> None:
+    """Faust has dropped it; what is fetched after a rebalance makes a new one."""
+    fetches = Fetches(consumer, {TP: fetched(0, 4)}, {TP: fetched(0, 4)})
+
+    (first,) = await fetches.next()
+    consumer.app.consumer_generation_id = 2
+    (second,) = await fetches.next()
+
+    assert first is not second
+    assert (first.records, second.records, second.generation) == (5, 5, 2)
 
 
 async def test_the_table_belongs_to_the_app_and_shows_the_engines_states(shell: Shell) -> None:

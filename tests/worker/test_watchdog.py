@@ -6,6 +6,7 @@ import pytest
 
 from streams.worker.progress import Progress
 from streams.worker.watchdog import Watchdog, stalls
+from tests.eventually import eventually
 
 LOGINS = ("logins", 0)
 
@@ -150,8 +151,7 @@ def test_a_process_that_was_frozen_is_given_time(progress: Progress, clock: Cloc
     watchdog.start()
     clock.now += 600
 
-    while progress.count_from != clock.now:
-        threading.Event().wait(0.01)
+    eventually(lambda: progress.count_from == clock.now, what="the freeze is noticed")
     alive(progress, clock)
     watchdog.stop()
 

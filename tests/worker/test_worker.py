@@ -150,6 +150,6 @@ def test_the_health_page_and_metrics_speak_of_the_worker(kafka_settings: Setting
         assert worker.page("/health/live")[0] == 200
         assert worker.metric("loginwatch_worker_accounts") == 50
         assert worker.metric("loginwatch_worker_commits_total") >= 1
-        assert worker.metric("loginwatch_decision_seconds_count") == 50
+        assert 0 < worker.metric("loginwatch_decision_seconds_count") <= 50, "some of the logins are timed"
         eventually(lambda: worker.metric("loginwatch_worker_lag") == 0, 20, what="no lag")
         assert worker.terminate() == 0
