@@ -17,7 +17,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "scale": {"logins": 500_000, "accounts": 50_000, "rounds": 1},
     "codec": {"records": 5_000, "rounds": 5},
     "view": {"blocks": 1_000_000, "rounds": 3},
-    "doors": {"blocks": 1_000_000, "rate": 5_000, "seconds": 10},
+    "doors": {"blocks": 1_000_000, "rate": 5_000, "seconds": 10, "rounds": 3},
     "logs": {"log_lines": 300_000, "rounds": 3},
     "replay": {"logins": 400_000, "accounts": 10_000, "rounds": 2},
 }

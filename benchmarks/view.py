@@ -13,9 +13,7 @@ from typing import Any
 
 from confluent_kafka import TopicPartition
 
-from benchmarks.doors import PLACEHOLDER
-from benchmarks.doors import _block as block_bytes
-from benchmarks.doors import _name as block_name
+from benchmarks.harness.door_processes import account, block
 from benchmarks.harness.kafka import Kafka, append, ends
 from benchmarks.harness.results import summary
 from streams.bus.clients import Heard, new_consumer
@@ -42,10 +40,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _blocks(number: int) -> Iterator[tuple[str, bytes, bytes, int]]:
-    raw = block_bytes()
     for index in range(number):
-        name = block_name(index)
-        yield BLOCKS.name, name + b"@example.org", raw.replace(PLACEHOLDER, name), 0
+        yield BLOCKS.name, account(index), block(index), 0
 
 
 def _apart(what: Any, settings: Settings, blocks: int) -> dict[str, float]:

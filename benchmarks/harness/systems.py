@@ -99,10 +99,13 @@ def _build_java() -> None:
 
 def _install_quix() -> None:
     lock = PEERS / "requirements.lock"
-    stamp = QUIX / ".from"
-    if stamp.exists() and stamp.read_text() == lock.read_text():
+    stamp, want = (
+        QUIX / ".from",
+        f"{sys.version}\n{lock.read_text()}",
+    )  # the same Python as ours, or the figures say little
+    if stamp.exists() and stamp.read_text() == want:
         return
     venv.create(QUIX, with_pip=True, clear=True)
     install = [str(QUIX / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*install, "--require-hashes", "-r", str(lock)], check=True)
-    stamp.write_text(lock.read_text())
+    stamp.write_text(want)

@@ -5,11 +5,16 @@ Decision: a door that has loaded its views once goes on answering without Kafka,
 """
 
 import asyncio
+import gc
+import signal
+import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import structlog
+import uvloop
 
 from streams.bus.view import TableView
 from streams.connectors.blocks_view import BlocksView
@@ -26,8 +31,13 @@ from streams.metrics import (
 
 LOG = structlog.get_logger(__name__)
 
-TICK_S = 0.05
-"""How often acknowledgements are taken and the state is looked at."""
+TICK_S = 0.01
+"""How often acknowledgements are taken and the state is looked at: seldom enough to be cheap, often enough for short turns."""
+SWITCH_S = 0.0001
+"""
+A view's thread gives way to a waiting request after this time. With 20,000 changes a second the 99th percentile is half of
+what it is at Python's default of 5 ms.
+"""
 
 
 class Listener(Protocol):
@@ -191,3 +201,38 @@ def usable(view: TableView) -> bool:
 def wall_ms() -> int:
     """The wall clock: milliseconds since 1970."""
     return time.time_ns() // 1_000_000
+
+
+Some = TypeVar("Some", bound=AnsweringDoor)
+
+
+def serve_door(door: Some, ready: Callable[[Some], None] | None = None) -> int:
+    """
+    Run a door until SIGTERM, SIGINT or its `request_stop`; the exit code. `ready` as for `AnsweringDoor.run`.
+
+    A process that is a door alone is tuned for short answers. In a thread other than the main one there are no signals,
+    and the process is left as it is.
+    """
+    alone = threading.current_thread() is threading.main_thread()
+
+    def settled(door: Some) -> None:
+        if alone:
+            _freeze()
+        if ready is not None:
+            ready(door)
+
+    async def main() -> None:
+        if alone:
+            sys.setswitchinterval(SWITCH_S)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, door.request_stop)
+        await door.run(settled)
+
+    uvloop.run(main())
+    return 0
+
+
+def _freeze() -> None:
+    """A million blocks are loaded now: no collection needs to look through them again, 60 ms each time."""
+    gc.collect()
+    gc.freeze()

@@ -9,13 +9,15 @@ from typing import Any
 import orjson
 import structlog
 
-from streams.connectors.http_door import Call, Command
-from streams.connectors.weakforced import failure
+from streams.connectors.http_door import Call
+from streams.connectors.usual_http import Command
+from streams.connectors.weakforced import Reply, failure
 from streams.metrics import DOOR_ANSWERS, DOOR_REFUSED, DOOR_SECONDS, Metric, Metrics
 
 LOG = structlog.get_logger(__name__)
 
 DENIALS = ("denied", "blacklisted")
+FAULT = failure("a fault of loginwatch: see its log")
 
 
 class DoorMeasures:
@@ -37,16 +39,16 @@ class DoorMeasures:
 
         return count
 
-    def command(self, name: str, command: Command, fallback: bytes) -> Command:
+    def command(self, name: str, command: Command, fallback: Reply) -> Command:
         """The same command, timed; a fault of ours is answered with `fallback`."""
         seconds, clock = self._metrics.of(DOOR_SECONDS, command=name), time.perf_counter
 
-        def timed(body: bytes, peer: str) -> bytes:
+        def timed(body: bytes, peer: str) -> Reply:
             start = clock()
             try:
                 return command(body, peer)
             except Exception:  # the outermost loop of a request: a fault of ours must not become a malformed answer
-                LOG.exception("a request could not be answered, the login passes", command=name)
+                LOG.exception("a request could not be answered", command=name)
                 self._count_refused("fault")
                 return fallback
             finally:
@@ -65,7 +67,7 @@ class DoorMeasures:
             except Exception:  # the outermost loop of a request
                 LOG.exception("a request could not be answered", command=name)
                 self._count_refused("fault")
-                return failure("a fault of loginwatch: see its log")
+                return FAULT
             finally:
                 seconds.observe(clock() - start)
 

@@ -13,26 +13,21 @@ failed, in the form of a Login, so that they can be mended and sent again.
 """
 
 import asyncio
-import gc
 import json
 import secrets
-import signal
-import sys
-import threading
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Self
 
 import orjson
 import structlog
-import uvloop
 
 from streams.bus.view import Record, TableView
-from streams.connectors.answering_door import AnsweringDoor, wall_ms
+from streams.connectors.answering_door import AnsweringDoor, serve_door, wall_ms
 from streams.connectors.auth_policy import PASS, answer, login_record, parse_request, usable
 from streams.connectors.blocks_view import Answer, BlocksView
-from streams.connectors.door_measures import DoorMeasures
-from streams.connectors.http_door import Call, DoorOptions, HttpDoor
+from streams.connectors.door_measures import FAULT, DoorMeasures
+from streams.connectors.http_door import DoorOptions, HttpDoor
 from streams.connectors.report_sender import ReportSender
 from streams.connectors.weakforced import OK, Reply, failure
 from streams.connectors.weakforced_door import WeakforcedDoor
@@ -57,8 +52,7 @@ NOT_A_SERVICE = "doveadm"
 ID_BYTES = 12
 REGISTRY_PATIENCE_S = 2.0
 """At start a schema registry is waited for no longer: a door that is not there is worse than its bytes' form."""
-SWITCH_S = 0.0005
-"""The view's thread gives way to a waiting login after this time; Python's default of 5 ms is more than an answer takes."""
+PASSED: Reply = (200, PASS)
 KEY_AND_VALUE = attrgetter("key", "value")
 
 
@@ -86,7 +80,7 @@ class Gateway(AnsweringDoor):
             ready=lambda: self.ready,
             stats=self._measures.stats,
         )
-        self._deny = answer(-1, settings.gateway_deny_message)
+        self._deny: Reply = (200, answer(-1, settings.gateway_deny_message))
         self._count_answer = self._measures.count_by(DOOR_ANSWERS, "answer")
         super().__init__(
             "gateway",
@@ -99,7 +93,7 @@ class Gateway(AnsweringDoor):
             drain_s=settings.gateway_drain_timeout,
         )
 
-    def allow(self, body: bytes, _peer: str) -> bytes:
+    def allow(self, body: bytes, _peer: str) -> Reply:
         """May this login go on? Changes nothing, so Dovecot's two questions get one answer."""
         now_ms = wall_ms()
         account: str | None = None
@@ -107,7 +101,7 @@ class Gateway(AnsweringDoor):
             question = parse_request(body)
         except Refused as refusal:
             self._count_answer(f"open_{refusal.reason}")
-            return PASS
+            return PASSED
         try:
             account = canonical_account(question.login, self._settings.default_domain)
         except Refused as refusal:
@@ -115,18 +109,18 @@ class Gateway(AnsweringDoor):
         listed = self._weakforced.judge(question.remote, account, now_ms)
         if listed is not None:
             self._count_answer(listed[0])
-            return listed[1]
+            return 200, listed[1]
         if account is None or not self._view.caught_up.is_set():
             self._count_answer(f"open_{unjudged}" if account is None else "open_not-ready")
-            return PASS
+            return PASSED
         found = self._blocks.ask(account, question.remote, now_ms)
         if found is Answer.DENIED:
             self._count_answer("denied")
             return self._deny
         self._count_answer("familiar" if found is Answer.FAMILIAR else "allowed")
-        return PASS
+        return PASSED
 
-    async def report(self, body: bytes, peer: str) -> Reply:
+    def report(self, body: bytes, peer: str) -> Reply:
         """
         Pass on how a login went, stamped now: Dovecot sends no time, and does not repeat a report.
 
@@ -170,7 +164,10 @@ class Gateway(AnsweringDoor):
     def _listener_of(self, options: DoorOptions) -> HttpDoor:
         return HttpDoor(
             options,
-            {"allow": self._measures.command("allow", self.allow, PASS)},
+            {
+                "allow": self._measures.command("allow", self.allow, PASSED),
+                "report": self._measures.command("report", self.report, FAULT),
+            },
             {
                 "/health/live": self._live_page,
                 "/livez": self._live_page,  # weakforced's names
@@ -179,11 +176,8 @@ class Gateway(AnsweringDoor):
                 "/metrics": self._metrics_page,
             },
             self._measures.count_by(DOOR_REFUSED, "reason"),
-            {name: self._measures.call(name, call) for name, call in self._calls().items()},
+            {name: self._measures.call(name, call) for name, call in self._weakforced.calls().items()},
         )
-
-    def _calls(self) -> dict[str, Call]:
-        return {"report": Call("POST", self.report), **self._weakforced.calls()}
 
     def _live_page(self) -> tuple[int, str, bytes]:
         reasons = self.failures()
@@ -203,26 +197,7 @@ def serve(settings: Settings, *, gateway: Gateway | None = None, ready: Callable
 
     In a thread other than the main one there are no signals: make the gateway first and keep it.
     """
-    served = gateway or Gateway(settings)
-
-    def settled(gateway: Gateway) -> None:
-        # a million blocks are loaded now: no collection needs to look through them again, 60 ms each time
-        gc.collect()
-        gc.freeze()
-        if ready is not None:
-            ready(gateway)
-
-    async def main() -> None:
-        if threading.current_thread() is not threading.main_thread():
-            await served.run(ready)
-            return
-        sys.setswitchinterval(SWITCH_S)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, served.request_stop)
-        await served.run(settled)
-
-    uvloop.run(main())
-    return 0
+    return serve_door(gateway or Gateway(settings), ready)
 
 
 def _door_options(settings: Settings) -> DoorOptions:

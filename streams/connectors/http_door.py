@@ -1,8 +1,9 @@
 """
 The HTTP listener under a door: addresses, TLS, secrets, limits, keep-alive and a stop that loses no request.
 
-Decision: what a door answers is a plain function from body to bytes; everything that a network can do wrong is dealt
-with here, once. A mail server keeps one connection per concurrent request and closes idle ones after about 10 s
+Decision: what a door answers is a plain function from body to status and body; everything that a network can do wrong is
+dealt with here, once, by aiohttp. In front of it stands a reader of the one form in which mail servers ask
+(`usual_http.py`). A mail server keeps one connection per concurrent request and closes idle ones after about 10 s
 (Dovecot): we wait longer, or a request would meet a closing connection and the login would pass unasked.
 """
 
@@ -21,6 +22,7 @@ import structlog
 from aiohttp import web
 
 from streams.bus.health import parse_listen
+from streams.connectors.usual_http import Answers, Command, UsualConnection, UsualReader
 from streams.errors import ConfigurationError
 
 LOG = structlog.get_logger(__name__)
@@ -36,9 +38,6 @@ BACKLOG = 1024
 KEY_HEADER = "X-API-Key"
 LONGEST_SECRET = 4096
 JSON = "application/json"
-
-Command = Callable[[bytes, str], bytes]
-"""From a request's body and the peer's address to the body of a 200."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +92,12 @@ class HttpDoor:
         self._on_refused = on_refused
         self._address = parse_listen(options.listen, options.setting)
         self._tls = _tls_context(options)
-        self._server: _BoundedServer | None = None
+        self._server: _Aiohttp | None = None
         self._listener: asyncio.Server | None = None
+        self._reader = UsualReader(self._commands)
+        self._answers = Answers()
+        self._usual: set[UsualConnection] = set()
+        self._open = 0
 
     @property
     def port(self) -> int:
@@ -105,15 +108,20 @@ class HttpDoor:
     @property
     def connections(self) -> int:
         """Open connections."""
-        return 0 if self._server is None else self._server.open
+        return self._open
+
+    @property
+    def usual_connections(self) -> int:
+        """Those of them over which nothing but usual requests came so far."""
+        return len(self._usual)
 
     async def start(self) -> None:
         """Listen. Raises ConfigurationError when the address cannot be had."""
-        self._server = _BoundedServer(self._handle, self._options, self._on_refused)
+        self._server = _Aiohttp(self._handle, self._options, self._gone)
         host, port = self._address
         try:
             self._listener = await asyncio.get_running_loop().create_server(
-                self._server, host, port, ssl=self._tls, backlog=BACKLOG
+                self._connection, host, port, ssl=self._tls, backlog=BACKLOG
             )
         except OSError as error:
             raise ConfigurationError(
@@ -125,9 +133,41 @@ class HttpDoor:
         """Accept no more, end idle connections, wait for open requests at most `timeout_s`."""
         if self._listener is not None:
             self._listener.close()
+        for connection in self._usual:
+            connection.close()
         if self._server is not None:
             self._server.pre_shutdown()
             await self._server.shutdown(timeout_s)
+
+    def _connection(self) -> UsualConnection:
+        assert self._server is not None
+        return UsualConnection(self._answer, self._server, self._opened, self._left, KEEP_ALIVE_S)
+
+    def _opened(self, connection: UsualConnection) -> bool:
+        """Connections over the bound are closed at once."""
+        self._open += 1
+        self._usual.add(connection)
+        if self._open <= self._options.max_connections:
+            return True
+        self._on_refused("connections")
+        return False
+
+    def _left(self, connection: UsualConnection, closed: bool) -> None:
+        self._usual.discard(connection)
+        if closed:
+            self._gone()
+
+    def _gone(self) -> None:
+        self._open -= 1
+
+    def _answer(self, data: bytes, peer: str) -> bytes | None:
+        """The answer to a usual request of somebody who may ask; None for aiohttp's part."""
+        usual = self._reader.read(data)
+        if usual is None or len(usual.body) > self._options.max_request_bytes:
+            return None
+        if self._options.secret and not is_authorised(usual.headers, self._options.secret):
+            return None
+        return self._answers.of(*usual.command(usual.body, peer))
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         command = self._commands.get(request.raw_path) or self._commands.get(_command_path(request.raw_path))
@@ -135,7 +175,8 @@ class HttpDoor:
             body = await self._body(request, "POST")
             if not isinstance(body, bytes):
                 return body
-            return _response(200, command(body, request.remote or ""), JSON)
+            status, answer = command(body, request.remote or "")
+            return _response(status, answer, JSON)
         call = self._calls.get(request.raw_path) or self._calls.get(_command_path(request.raw_path))
         if call is not None:
             return await self._call(call, request)
@@ -181,10 +222,10 @@ class HttpDoor:
         return _response(status, body, JSON, **headers)
 
 
-class _BoundedServer(web.Server):
-    """aiohttp's low-level server with our limits. Connections over the bound are closed at once."""
+class _Aiohttp(web.Server):
+    """aiohttp's low-level server with our limits, for connections that are handed to it. `gone` is told when one ends."""
 
-    def __init__(self, handler: Any, options: DoorOptions, on_refused: Callable[[str], None]) -> None:
+    def __init__(self, handler: Any, options: DoorOptions, gone: Callable[[], None]) -> None:
         super().__init__(
             handler,
             request_factory=self._request,
@@ -197,23 +238,15 @@ class _BoundedServer(web.Server):
             max_headers=MOST_HEADERS,
         )
         self._options = options
-        self._on_refused = on_refused
-        self.open = 0
+        self._gone = gone
 
     def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
         limit = self._options.max_request_bytes
         return web.BaseRequest(message, payload, protocol, writer, task, self._loop, client_max_size=limit)
 
-    def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
-        super().connection_made(handler, transport)
-        self.open += 1
-        if self.open > self._options.max_connections:
-            self._on_refused("connections")
-            transport.abort()
-
     def connection_lost(self, handler: Any, exc: BaseException | None = None) -> None:
         super().connection_lost(handler, exc)
-        self.open -= 1
+        self._gone()
 
 
 def is_authorised(headers: Mapping[str, str], secret: str) -> bool:

@@ -9,10 +9,7 @@ Decision: it refuses or has no opinion (DUNNO), never OK, which would skip Postf
 message passes, counted. The verdict is made before anything is reported, so that reporting can change none.
 """
 
-import asyncio
 import secrets
-import signal
-import threading
 import time
 from collections.abc import Callable
 from operator import attrgetter
@@ -20,12 +17,11 @@ from typing import Any, Self
 
 import orjson
 import structlog
-import uvloop
 
 from streams.bus.health import HealthServer
 from streams.bus.view import Record, TableView
 from streams.connectors.access_lists import AccessLists
-from streams.connectors.answering_door import AnsweringDoor, usable, wall_ms
+from streams.connectors.answering_door import AnsweringDoor, serve_door, usable, wall_ms
 from streams.connectors.blocks_view import Answer, BlocksView
 from streams.connectors.policy_door import PolicyDoor, PolicyDoorOptions
 from streams.connectors.policy_protocol import PASS, REPLACEMENT, Request, parse_denial, reply
@@ -272,16 +268,7 @@ def serve(settings: Settings, *, postfix: Postfix | None = None, ready: Callable
 
     In a thread other than the main one there are no signals: make the service first and keep it.
     """
-    served = postfix or Postfix(settings)
-
-    async def main() -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, served.request_stop)
-        await served.run(ready)
-
-    uvloop.run(main())
-    return 0
+    return serve_door(postfix or Postfix(settings), ready)
 
 
 def _door_options(settings: Settings) -> PolicyDoorOptions:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.connectors.blocks_view import Answer, BlocksView
+from streams.connectors.blocks_view import MOST_FORGOTTEN, Answer, BlocksView
 from streams.errors import RegistryUnavailableError
 from streams.records import json_form
 from streams.records.codec import Codec
@@ -133,6 +133,23 @@ def test_blocks_leave_memory_after_their_end(view, clock):
     assert view.forget_ended(NOW + 7 * MINUTE_MS) == 1
     assert len(view) == 1
     assert view.ask("b@example.org", "192.0.2.1", NOW + 7 * MINUTE_MS) is Answer.DENIED
+
+
+def test_a_clock_that_is_set_back_does_not_keep_ended_blocks(view):
+    """What was found over, or not, at a later time says nothing."""
+    assert view.forget_ended(NOW + 24 * HOUR_MS) == 0
+    put(view, until=NOW + 2 * MINUTE_MS)
+
+    assert view.forget_ended(NOW + 4 * MINUTE_MS) == 1
+
+
+def test_many_blocks_that_end_together_leave_memory_in_small_parts(view):
+    """A door that answers is not held up by them."""
+    for number in range(2 * MOST_FORGOTTEN + 1):
+        put(view, account=f"a{number}@example.org", until=NOW + MINUTE_MS)
+
+    later = NOW + 3 * MINUTE_MS
+    assert [view.forget_ended(later) for _ in range(4)] == [MOST_FORGOTTEN, MOST_FORGOTTEN, 1, 0]
 
 
 def test_a_json_block_is_read_too(view):

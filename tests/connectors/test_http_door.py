@@ -32,7 +32,7 @@ async def door(refused=None, **changes):
     refused = [] if refused is None else refused
     door = HttpDoor(
         options(**changes),
-        {"echo": lambda body, peer: body + b" from " + peer.encode()},
+        {"echo": lambda body, peer: (200, body + b" from " + peer.encode())},
         {"/page": lambda: (200, "text/plain", b"a page")},
         refused.append,
     )

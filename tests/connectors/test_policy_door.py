@@ -46,6 +46,58 @@ async def test_a_request_that_does_not_end_in_time_ends_its_connection(monkeypat
     assert refused == ["slow"]
 
 
+async def test_a_request_cannot_be_drawn_out_by_sending_it_slowly(monkeypatch):
+    """The time is for the whole rest of a request, however often something of it comes."""
+    monkeypatch.setattr(policy_door, "REQUEST_S", 0.3)
+    refused = []
+    async with door(refused) as served:
+        reading, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        for byte in RCPT[:-1]:
+            writer.write(bytes([byte]))
+            with suppress(TimeoutError, ConnectionError):
+                if await asyncio.wait_for(reading.read(1), 0.02) == b"" or reading.at_eof():
+                    break
+        await eventually_async(lambda: refused == ["slow"], what="the slow one's end")
+        writer.close()
+
+
+async def test_a_stream_of_requests_goes_on_for_as_long_as_they_end(monkeypatch):
+    """Each part may end in the middle of a request; the time is counted for each anew."""
+    monkeypatch.setattr(policy_door, "REQUEST_S", 1.0)
+    refused, parts = [], 0
+    loop = asyncio.get_running_loop()
+    async with door(refused) as served:
+        reading, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        begun = loop.time()
+        writer.write(RCPT[:40])
+        while loop.time() < begun + 2.2:
+            writer.write(RCPT[40:] + RCPT[:40])
+            assert (await asyncio.wait_for(reading.readuntil(b"\n\n"), 20)).startswith(b"action=REJECT")
+            parts += 1
+        writer.close()
+
+    assert parts > 1
+    assert "slow" not in refused
+
+
+async def test_many_requests_at_once_are_answered_in_turn_with_those_of_others():
+    """More than is read at once: all answers come, and another client gets its own."""
+    refused = []
+    async with door(refused) as served:
+        reading, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        number = 40 * policy_door.PART_BYTES // len(RCPT)
+        writer.write(RCPT * number)
+        other, other_writer = await asyncio.open_connection("127.0.0.1", served.port)
+        other_writer.write(RCPT)
+        assert (await asyncio.wait_for(other.readline(), 20)).startswith(b"action=REJECT")
+        for _ in range(number):
+            await asyncio.wait_for(reading.readuntil(b"\n\n"), 20)
+        writer.close()
+        other_writer.close()
+
+    assert refused == []
+
+
 async def test_a_client_that_takes_no_answers_is_not_read_any_more(monkeypatch):
     """What is held for it is bounded, and its connection ends; others are served meanwhile."""
     monkeypatch.setattr(policy_door, "REQUEST_S", 0.3)

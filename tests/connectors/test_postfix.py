@@ -483,7 +483,7 @@ def test_a_stop_ends_idle_connections_answers_begun_requests_and_flushes(broker)
         assert idle.ask(end_of_data(1)) == busy.ask(end_of_data(2)) == DUNNO
         half = end_of_data(3)
         busy.socket.sendall(half[:100])
-        wait_for(lambda: any(reader.halfway for reader in service.postfix._listener._connections.values()), "the half")
+        wait_for(lambda: any(one._reader.halfway for one in service.postfix._listener._connections), "the half")
 
         service.postfix.request_stop()
         assert idle.rest() == b""

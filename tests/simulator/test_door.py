@@ -26,15 +26,15 @@ class Asked:
     answers: list[bytes] = field(default_factory=lambda: [PASS])
     commands: list[tuple[str, dict]] = field(default_factory=list)
 
-    def allow(self, body: bytes, _peer: str) -> bytes:
+    def allow(self, body: bytes, _peer: str) -> tuple[int, bytes]:
         """Answer as planned."""
         self.commands.append(("allow", orjson.loads(body)))
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return 200, self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
-    def report(self, body: bytes, _peer: str) -> bytes:
+    def report(self, body: bytes, _peer: str) -> tuple[int, bytes]:
         """Only remember."""
         self.commands.append(("report", orjson.loads(body)))
-        return b'{"status":"ok"}'
+        return 200, b'{"status":"ok"}'
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[str]:
