@@ -33,7 +33,7 @@ test-deps: ## the system parts of the tests, from Debian's packages (as root)
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 	    openjdk-17-jre-headless maven \
-	    dovecot-imapd dovecot-pop3d dovecot-submissiond dovecot-managesieved postfix jq \
+	    dovecot-imapd dovecot-pop3d dovecot-submissiond dovecot-managesieved postfix jq debootstrap \
 	    chromium fonts-noto-color-emoji postgresql prometheus docker-compose systemd
 
 lint: setup ## style

@@ -110,7 +110,7 @@ STATE_BYTES = gauge(
 )
 BATCH_RECORDS = histogram(
     "loginwatch_worker_batch_records",
-    "Records in one batch.",
+    "Records in one batch: all that waited in the worker's partitions.",
     "worker",
     unit="records",
     buckets=(1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000),
@@ -122,7 +122,7 @@ BATCH_SECONDS = histogram(
 )
 DECISION_SECONDS = histogram(
     "loginwatch_decision_seconds",
-    "Time from a login's arrival in Kafka to its decision; at most 50 logins of a batch are timed.",
+    "Time from a login's arrival in Kafka to its decision; at most 10 logins of a partition and batch are timed.",
     "worker",
 )
 BLOCK_SECONDS = histogram(
@@ -332,7 +332,8 @@ RECEIVER_UP = gauge(
 # --- alert exporter
 ALERTS_SENT = counter(
     "loginwatch_alerts",
-    "Events for a SOC by outlet (topic, file, syslog, webhook-...) and outcome: delivered, retried, refused (for good, dead letter).",
+    "Events for a SOC by outlet (topic, file, syslog, webhook-...) and outcome: delivered, retried, refused (for good, dead letter), "
+    "canary (of the canary's account, passed over).",
     "alerts",
     labels=("outlet", "outcome"),
 )
@@ -356,6 +357,36 @@ REVIEWED = counter(
     labels=("verdict",),
 )
 
+# --- canary
+CANARY_ROUNDS = counter(
+    "loginwatch_canary_rounds",
+    "Rounds of the canary by outcome: ok, or why it was not: not_arrived (its logins did not reach the worker), not_blocked, "
+    "not_refused (blocked, and the door lets it in), not_lifted (refused after the reset, or before the first login), no_worker, "
+    "door_away, door_refused (our secret), door_fault, kafka, registry, clock (the gateway's is behind Kafka's), and what is "
+    "wrong with the canary itself: policy, not_ours (a real account), busy (another canary), fault.",
+    "canary",
+    labels=("outcome",),
+)
+CANARY_LOGINS = counter("loginwatch_canary_logins", "Logins that the canary reported at the gateway.", "canary")
+CANARY_BLOCK_SECONDS = histogram(
+    "loginwatch_canary_block_seconds", "Time from the canary's last login to its block on the topic `blocks`.", "canary"
+)
+CANARY_REFUSAL_SECONDS = histogram(
+    "loginwatch_canary_refusal_seconds", "Time from the canary's last login to the door refusing it.", "canary"
+)
+CANARY_REOPENING_SECONDS = histogram(
+    "loginwatch_canary_reopening_seconds", "Time from the canary's reset to the door letting it in again.", "canary"
+)
+CANARY_LAST_OK = gauge(
+    "loginwatch_canary_last_ok_timestamp_seconds",
+    "When the last round of the canary went well, seconds since 1970; 0 = none since its start.",
+    "canary",
+    unit="seconds",
+)
+CANARY_INTERVAL = gauge(
+    "loginwatch_canary_interval_seconds", "Seconds between two rounds, as set.", "canary", unit="seconds"
+)
+
 # --- log reader
 LOG_LINES = counter("loginwatch_log_lines", "Lines read, whatever they say.", "logs", unit="lines")
 LOG_RECORDS = counter(
@@ -367,7 +398,8 @@ LOG_RECORDS = counter(
 LOG_UNREADABLE = counter(
     "loginwatch_log_unreadable",
     "Lines that look like logins and cannot be used, by reason: bad-form, ambiguous, no-user, unknown-frame, bad-time, too-long, "
-    "bad-account, bad-domain, bad-address and those of records. One a minute is logged.",
+    "bad-account, bad-domain, bad-address, other-program (a tag that log_programs does not name) and those of records. One a minute "
+    "is logged, but none of other programs.",
     "logs",
     labels=("reason",),
 )

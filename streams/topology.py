@@ -60,9 +60,17 @@ SUBMISSIONS = Topic(
     read_by="worker",
 )
 COMMANDS = Topic(
-    "account-commands", "AccountCommand", "account", "delete", 7 * DAY_MS, written_by="panel, CLI", read_by="worker"
+    "account-commands",
+    "AccountCommand",
+    "account",
+    "delete",
+    7 * DAY_MS,
+    written_by="panel, CLI, canary",
+    read_by="worker",
 )
-VIEWS = Topic("account-views", "AccountView", "account", "delete", HOUR_MS, written_by="worker", read_by="panel, CLI")
+VIEWS = Topic(
+    "account-views", "AccountView", "account", "delete", HOUR_MS, written_by="worker", read_by="panel, CLI, canary"
+)
 POLICIES = Topic(
     "policies", "Policy", "scope", "compact", by_account=False, written_by="panel, CLI", read_by="worker, doors, panel"
 )
@@ -85,7 +93,7 @@ BLOCKS = Topic(
     "compact,delete",
     35 * DAY_MS,
     written_by="worker",
-    read_by="doors, enforcement, SOC",
+    read_by="doors, enforcement, canary, SOC",
 )
 INCIDENTS = Topic(
     "incidents", "Incident", "account", "delete", 90 * DAY_MS, written_by="worker", read_by="panel, alert exporter, SOC"

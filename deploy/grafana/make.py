@@ -88,6 +88,20 @@ PIPELINE = [
     Picture("From a login to its decision", quantiles(m.DECISION_SECONDS, 0.5, 0.99), "s"),
     Picture("From a login to its acknowledged block", quantiles(m.BLOCK_SECONDS, 0.5, 0.99), "s"),
     Picture("Kafka answers (0 = somebody cannot reach it)", [value(m.KAFKA_UP, "process", "min")], "none"),
+    Picture(
+        "Canary: from its last login to the refusal",
+        [
+            Query(f"sum(rate({name}_sum[30m])) / sum(rate({name}_count[30m]))", legend)
+            for name, legend in (
+                (m.CANARY_BLOCK_SECONDS.name, "blocked"),
+                (m.CANARY_REFUSAL_SECONDS.name, "refused"),
+                (m.CANARY_REOPENING_SECONDS.name, "open again, from the reset"),
+            )
+        ],
+        "s",
+        about="Mean of half an hour, end to end, through the front door.",
+    ),
+    Picture("Canary: rounds in an hour, by outcome", [hourly(m.CANARY_ROUNDS, "outcome")]),
     Picture("Dead letters in an hour, by reason", [hourly(m.DEAD_LETTERS, "reason")]),
     Picture("Under a wrong key in an hour", [hourly(m.FORWARDED, "topic")], about="Each is passed on, once."),
     Picture("Clocks ahead: logins in an hour", [hourly(m.CLOCK_SKEW)]),

@@ -59,6 +59,20 @@ def parse_listen(text: str, setting: str = "listen address") -> tuple[str, int]:
     return host, int(port)
 
 
+def reachable(host: str) -> str:
+    """
+    The address to ask, as in a URL, where a process of this machine listens on `host`, which may stand for all of them.
+
+    >>> reachable("0.0.0.0"), reachable("::"), reachable("::1")
+    ('127.0.0.1', '[::1]', '[::1]')
+    """
+    if host in ("0.0.0.0", "*"):  # noqa: S104 - it is only compared
+        return "127.0.0.1"
+    if host == "::":
+        return "[::1]"
+    return f"[{host}]" if ":" in host else host
+
+
 class HealthServer:
     """
     Serves the metrics and health of this process until `stop`.

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from streams.cli import (
     accounts,
+    canary,
     check,
     domains,
     files,
@@ -47,6 +48,7 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 WITH_VALUE = ("--config", "--set")
 FAMILIES = (
     processes,
+    canary,
     panel,
     accounts,
     incidents,

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 BROKER_WAIT_S = 5.0
-Process = Literal["worker", "gateway", "postfix", "mailer", "logs", "enforcement", "alerts"]
-EVERY: tuple[Process, ...] = ("worker", "gateway", "postfix", "mailer", "logs", "enforcement", "alerts")
+Process = Literal["worker", "gateway", "postfix", "mailer", "logs", "enforcement", "alerts", "canary"]
+EVERY: tuple[Process, ...] = ("worker", "gateway", "postfix", "mailer", "logs", "enforcement", "alerts", "canary")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def check(
     processes: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[worker|gateway|postfix|mailer|logs|enforcement|alerts]...",
+            metavar="[worker|gateway|postfix|mailer|logs|enforcement|alerts|canary]...",
             help="Only what these need. Default: all.",
         ),
     ] = None,
@@ -86,7 +86,11 @@ def examine(run: Session, processes: list[str]) -> Iterator[Finding]:
         yield from _asked("logs", lambda: _logs(settings))
     if "enforcement" in processes:
         yield from _asked("enforcement", lambda: _enforcement(settings))
+    if "canary" in processes:
+        yield from _asked("canary", lambda: _canary(run, knows_policies=all(each.state == "ok" for each in reachable)))
     for process in processes:
+        if process == "canary" and not settings.canary_account:
+            continue
         yield from _asked("running", lambda process=process: _running(settings, process))  # type: ignore[misc]
 
 
@@ -286,3 +290,23 @@ def _enforcement(settings: "Settings") -> Iterator[Finding]:
             yield Finding("enforcement", "ok", f"Dovecot {one.name} answers and takes the key")
     if hooks:
         yield Finding("enforcement", "ok", f"{len(hooks)} webhook(s), signed")
+
+
+def _canary(run: Session, *, knows_policies: bool) -> Iterator[Finding]:
+    from streams.connectors.canary_door import url_of
+    from streams.connectors.canary_rules import shortfalls
+
+    account = run.settings.canary_account
+    if not account:
+        yield Finding("canary", "ok", "not used; set canary_account to see every few minutes that all of it works")
+        return
+    url = url_of(run.settings)
+    policy = run.store.tables().book.effective(account).to_record() if knows_policies else None
+    lacking = shortfalls(policy, run.settings.canary_timeout) if policy else []
+    if lacking:
+        advice = "run `loginwatch canary prepare`"
+        yield Finding(
+            "canary", "wrong", f"the policy of {account} is not one for a canary: {'; '.join(lacking)}; {advice}"
+        )
+    else:
+        yield Finding("canary", "ok", f"{account} logs in at {url}")

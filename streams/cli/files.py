@@ -76,19 +76,23 @@ def export(
     Write records of topics as JSON lines, in the order of time: what `replay` reads.
 
     The tables (policies, safe-networks, domains) are in force whatever their age: they are written from their beginning.
+    `accounts` writes what workers keep of the accounts, at the end: for `import`, not for `replay`.
     """
+    from streams.cli import states
     from streams.topology import BY_NAME
 
     run = session.of(context)
-    if unknown := [topic for topic in topics if topic not in BY_NAME]:
-        raise UsageError(f"there is no topic {unknown[0]!r} to export; the topics are {', '.join(BY_NAME)}")
+    known = [*BY_NAME, states.NAME]
+    if unknown := [topic for topic in topics if topic not in known]:
+        raise UsageError(f"there is no topic {unknown[0]!r} to export; the topics are {', '.join(known)}")
     now = now_ms()
-    history = run.store.history(
-        *dict.fromkeys(topics), since_ms=ago("--from", from_, now), until_ms=ago("--until", until, now)
-    )
+    names = [name for name in dict.fromkeys(topics) if name != states.NAME]
+    history = run.store.history(*names, since_ms=ago("--from", from_, now), until_ms=ago("--until", until, now))
     total = history.total if limit is None else min(limit, history.total)
     with progress_bar("Exporting", total) as progress:
         _write(_exported(run.store, history, limit, progress))
+    if states.NAME in topics:
+        _write(states.exported(run.settings))
     if run.store.unreadable:
         run.out.note(
             f"{run.store.unreadable} record(s) cannot be read; the values are base64 text, which a replay refuses."

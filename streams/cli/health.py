@@ -26,6 +26,7 @@ LISTENS = {
     "enforcement": "enforcement_health_listen",
     "logs": "logs_health_listen",
     "alerts": "alerts_health_listen",
+    "canary": "canary_health_listen",
     "panel": "panel_listen",
 }
 """Where each process answers /health, by the name of its setting."""
@@ -81,13 +82,13 @@ def ask(settings: "Settings", process: str) -> Health:
     """How one process of this machine is. Raises ConfigurationError when its setting is no address."""
     import httpx
 
-    from streams.bus.health import parse_listen
+    from streams.bus.health import parse_listen, reachable
 
     name = LISTENS[process]
     host, port = parse_listen(getattr(settings, name), name)
     tls = {"gateway": settings.gateway_tls_cert_file, "panel": settings.panel_tls_cert_file}
     scheme = "https" if tls.get(process) else "http"
-    address = f"{scheme}://{_reachable(host)}:{port}"
+    address = f"{scheme}://{reachable(host)}:{port}"
     try:
         # not verified: the certificate names the door's public name, and this is our own machine
         answer = httpx.get(f"{address}/health/ready", timeout=TIMEOUT_S, verify=False, trust_env=False)  # noqa: S501
@@ -97,12 +98,3 @@ def ask(settings: "Settings", process: str) -> Health:
     if answer.is_success:
         return Health(process, address, "ready", reasons)
     return Health(process, address, "not ready", reasons or (f"it answered {answer.status_code}",))
-
-
-def _reachable(host: str) -> str:
-    """The address to ask where a process listens on all of them."""
-    if host in ("0.0.0.0", "*"):  # noqa: S104 - it is only compared
-        return "127.0.0.1"
-    if host == "::":
-        return "[::1]"
-    return f"[{host}]" if ":" in host else host

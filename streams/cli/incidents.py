@@ -38,7 +38,8 @@ def list_(
     """List incidents, newest first, each in its last revision."""
     run = session.of(context)
     since_ms = ago("--since", since, now_ms())
-    found = latest(run.store.rows(TOPIC, since_ms=since_ms, account=_canonical(run, account)))
+    name = _canonical(run, account)
+    found = latest(row for row in run.store.rows(TOPIC, since_ms=since_ms, account=name) if _is_wanted(run, name, row))
     newest = sorted(found, key=lambda incident: (-incident["opened"], incident["id"]))[:limit]
     run.out.table(COLUMNS, [_row(incident) for incident in newest], newest, "No incidents.")
 
@@ -63,7 +64,7 @@ def follow(context: typer.Context, account: AccountOption = None) -> None:
         while True:
             for record in tail.read():
                 incident = run.store.decode(record)
-                if incident is not None and name in (None, incident["account"]):
+                if incident is not None and _is_wanted(run, name, incident):
                     run.out.line(line(incident), incident)
 
 
@@ -82,6 +83,12 @@ def export(
     incident = _one(run, id_)
     run.out.json = True
     run.out.done("", pseudonyms.of(incident, secret) if pseudonymised else incident)
+
+
+def _is_wanted(run: Session, name: str | None, incident: Incident) -> bool:
+    """Those of one account if it is named, else all but the canary's, which are hundreds a day."""
+    account = incident["account"]
+    return account == name if name else not run.settings.is_canary(account)
 
 
 def _one(run: Session, id_: str) -> Incident:

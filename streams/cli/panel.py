@@ -18,6 +18,7 @@ def register(root: typer.Typer) -> None:
     family.callback(invoke_without_command=True)(serve)
     family.command("create-owner")(create_owner)
     family.command("sign-in-link")(sign_in_link)
+    family.command("reset-second-factor")(reset_second_factor)
     family.command("rebuild")(rebuild)
     root.add_typer(family, name="panel", rich_help_panel=PANEL)
 
@@ -61,6 +62,20 @@ def sign_in_link(
     with Store(run.settings.panel_database.get_secret_value()) as store:
         link = owners.sign_in_link(store, run.settings, name, actor=actor())
     run.out.done(link, {"name": name, "link": link})
+
+
+def reset_second_factor(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the person signs in with.")],
+) -> None:
+    """Let somebody who has lost app and recovery codes sign in by password alone; their sessions end."""
+    run = session.of(context)
+    from streams.panel.people import owners
+    from streams.panel.store import Store
+
+    with Store(run.settings.panel_database.get_secret_value()) as store:
+        found = owners.reset_second_factor(store, name, actor=actor())
+    run.out.done(f"{found} signs in without a second factor now.", {"name": found})
 
 
 def rebuild(

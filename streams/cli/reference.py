@@ -150,6 +150,8 @@ def _commands(command: Any, name: str) -> Iterator[str]:
         full = f"{name} {child_name}"
         if getattr(child, "commands", None):
             yield f"## {full}\n\n{child.help}\n"
+            if options := _options(child):
+                yield options
             yield from _commands(child, full)
         else:
             arguments = " ".join(

@@ -4,7 +4,8 @@
 Decision: everything is read and checked before anything is written, and records keep the times that Kafka had given them:
 `now` is what blocks and incidents are dated by, so a worker that reads the restored topics decides as the first one did.
 For that the topics take the writer's timestamps while the import runs. Keys decide the partition, so the new topics may have
-another number of them; each account's records keep their order, which is that of the files.
+another number of them; each account's records keep their order, which is that of the files. The states of accounts come
+last (`states.py`).
 """
 
 # ruff: noqa: PLC0415 - JSON, Avro and Kafka are slow to import, and not needed for --help
@@ -52,6 +53,7 @@ def import_(
     Make the topics first (`loginwatch topics create`), and start the processes afterwards.
     """
     from streams.bus.admin import writers_timestamps
+    from streams.cli import states
 
     run = session.of(context)
     if "-" in files:
@@ -61,21 +63,38 @@ def import_(
         raise UsageError("there is nothing to import in these files")
     if not force:
         _refuse_unless_empty(run, list(counts))
-    with writers_timestamps(run.settings, list(counts)):
+    with writers_timestamps(run.settings, [topic for topic in counts if topic != states.NAME]):
         for line in _lines(run, files, "Importing"):
-            run.store.send_raw(line.topic, line.key, line.raw, line.timestamp_ms)
+            if line.topic != states.NAME:
+                run.store.send_raw(line.topic, line.key, line.raw, line.timestamp_ms)
         run.store.flush(ACKNOWLEDGED_WITHIN_S)
+    if counts[states.NAME]:
+        _write_states(run, files)
     number = sum(counts.values())
     run.out.done(f"{number} record(s) written to {', '.join(sorted(counts))}.", {"written": dict(counts)})
 
 
+def _write_states(run: Session, files: list[str]) -> None:
+    """After the input records: a state that is written has applied all that are there."""
+    from streams.cli import states
+    from streams.topology import changelog
+
+    ends, table = states.Ends(run.settings), changelog(run.settings).name
+    for line in _lines(run, files, "Accounts"):
+        if line.topic == states.NAME and line.key is not None and line.raw is not None:
+            run.store.send_raw(table, line.key, ends.packed(line.key, line.raw), line.timestamp_ms)
+    run.store.flush(ACKNOWLEDGED_WITHIN_S)
+
+
 def _refuse_unless_empty(run: Session, topics: list[str]) -> None:
+    from streams.cli import states
+    from streams.topology import changelog
+
     for topic in topics:
-        history = run.store.history(topic)
-        history.close()
-        if history.total:
+        number = run.store.number_of_records(changelog(run.settings).name if topic == states.NAME else topic)
+        if number:
             raise UsageError(
-                f"topic {topic} holds {history.total} record(s) already, and nothing was written: import into a new"
+                f"topic {topic} holds {number} record(s) already, and nothing was written: import into a new"
                 " cluster, or say --force if these records shall come after those"
             )
 
@@ -94,6 +113,7 @@ def _lines(run: Session, files: list[str], title: str) -> Iterator[Line]:
 def _read(codec: "Codec", text: bytes, where: str) -> Line:
     import orjson
 
+    from streams.cli import states
     from streams.records.times import FIRST_MS, LAST_MS
     from streams.topology import BY_NAME
 
@@ -102,7 +122,7 @@ def _read(codec: "Codec", text: bytes, where: str) -> Line:
         topic, key, timestamp, value = line["topic"], line["key"], line["timestamp"], line["value"]
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{where}: not a line of `loginwatch export` ({error}); nothing more is written") from error
-    if topic not in BY_NAME:
+    if topic != states.NAME and topic not in BY_NAME:
         raise UsageError(f"{where}: there is no topic {topic!r}")
     if type(timestamp) is not int or not FIRST_MS <= timestamp <= LAST_MS or not isinstance(key, str | None):
         raise UsageError(f"{where}: timestamp must be milliseconds since 1970, and key text or null")
@@ -115,9 +135,12 @@ def _read(codec: "Codec", text: bytes, where: str) -> Line:
 def _bytes(codec: "Codec", topic: str, value: Any) -> bytes | None:
     import orjson
 
+    from streams.cli import states
     from streams.records.json_form import from_json
     from streams.topology import ALERTS, BY_NAME
 
+    if topic == states.NAME:
+        return states.checked(value)
     if value is None:
         return None
     if isinstance(value, str):  # it could not be read when it was exported

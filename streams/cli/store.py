@@ -80,6 +80,12 @@ class Store:
         spans = {name: Span(None if BY_NAME[name] in TABLES else since_ms, until_ms) for name in topics}
         return History(self.settings, spans, key=account)
 
+    def number_of_records(self, topic: str) -> int:
+        """How many offsets a topic holds now; 0 = it is empty. Raises BrokerUnavailableError or TopicError."""
+        history = History(self.settings, {topic: Span()})
+        history.close()
+        return history.total
+
     def wait_until_usable(self) -> None:
         """Wait until every topic can be read: Kafka says that a topic is made before its brokers know of it."""
         spans = {topic.name: Span() for topic in all_topics(self.settings)}

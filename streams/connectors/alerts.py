@@ -98,7 +98,9 @@ class Follower:
         looked = monotonic()
         while not stopping.is_set():
             for record in reader.read(READ_S, READ_MOST):
-                if record.value is not None and not self._handle(reader, record, dead, letters, stopping):
+                if self._settings.is_canary(record.key):
+                    self._metrics.of(ALERTS_SENT, outlet=self.outlet.name, outcome="canary").inc()
+                elif record.value is not None and not self._handle(reader, record, dead, letters, stopping):
                     return
                 reader.done(record)
             if reader.last_error:

@@ -41,8 +41,8 @@ class BlockReader(TopicReader[BlockTaker]):
         return {} if record.value is None else super().decode(record)
 
     def hand_over(self, taker: BlockTaker, record: Record, value: dict[str, Any]) -> None:
-        """Give the taker a block."""
-        if value:
+        """Give the taker a block; the canary has no sessions, and nobody is to be told of it."""
+        if value and not self._settings.is_canary(record.key):
             taker.take(record, value, news=self._is_news(record))
         else:
             self.finish([record])

@@ -59,12 +59,13 @@ class FrameReader:
     Takes the lines of one file apart, in their order.
 
     `zone` is that of times without one, None is this machine's. `reference_ms` is a moment that no line is much later than.
+    `newest_ms` is the latest time in the file so far, also that of lines which another reader read before.
     """
 
-    def __init__(self, zone: tzinfo | None, reference_ms: Callable[[], int]) -> None:
+    def __init__(self, zone: tzinfo | None, reference_ms: Callable[[], int], newest_ms: int = 0) -> None:
         self._zone = zone
         self._reference_ms = reference_ms
-        self._last_ms = 0
+        self.newest_ms = newest_ms
         self._minute = ""
         self._minute_ms = 0
 
@@ -79,7 +80,7 @@ class FrameReader:
             frame = self._timed(line)
         if frame.time_ms < 0:
             raise Refused("bad-time", "the line is from before 1970")
-        self._last_ms = max(self._last_ms, frame.time_ms)
+        self.newest_ms = max(self.newest_ms, frame.time_ms)
         return frame
 
     def _with_priority(self, line: str) -> Frame:
@@ -137,7 +138,7 @@ class FrameReader:
             first, second = (int(moment.replace(fold=fold).timestamp()) * 1000 for fold in (0, 1))
         except (ValueError, OverflowError) as error:
             raise Refused("bad-time", "the year is out of range") from error
-        again = second > first and self._last_ms > first + DISORDER_MS and second <= self._reference_ms() + DAY_MS
+        again = second > first and self.newest_ms > first + DISORDER_MS and second <= self._reference_ms() + DAY_MS
         return second if again else first
 
 

@@ -27,13 +27,15 @@ class Progress(NamedTuple):
     """
     What is kept across restarts. `damaged`: there was a file, but it could not be understood.
 
-    `cursors` are those of the journal on standard input, the newest at the end.
+    `cursors` are those of the journal on standard input, the newest at the end. `newest` are logs with the latest time (ms) in
+    each so far: without it a restart in the hour that a change of clocks repeats would read its lines an hour too early.
     """
 
     logs: dict[str, list[Position]]
     waiting: list[Waiting]
     cursors: tuple[str, ...] = ()
     damaged: bool = False
+    newest: tuple[tuple[str, int], ...] = ()
 
 
 def load_progress(path: Path) -> Progress:
@@ -53,7 +55,13 @@ def load_progress(path: Path) -> Progress:
 
 def save_progress(path: Path, progress: Progress) -> None:
     """Write it so that there is always a whole file. Raises OSError."""
-    content = {"version": VERSION, "logs": progress.logs, "waiting": progress.waiting, "cursors": progress.cursors}
+    content = {
+        "version": VERSION,
+        "logs": progress.logs,
+        "waiting": progress.waiting,
+        "cursors": progress.cursors,
+        "newest": progress.newest,
+    }
     beside = path.with_name(path.name + ".new")
     try:
         beside.touch(0o600)  # names and addresses of users are in it
@@ -104,7 +112,8 @@ def _parsed(content: Any) -> Progress:
     cursors = content.get("cursors", [])
     if not isinstance(cursors, list) or not all(isinstance(cursor, str) for cursor in cursors):
         raise TypeError("no cursors")
-    return Progress(logs, [_waiting(entry) for entry in content["waiting"]], tuple(cursors))
+    newest = tuple((str(name), int(ms)) for name, ms in content.get("newest", []))
+    return Progress(logs, [_waiting(entry) for entry in content["waiting"]], tuple(cursors), newest=newest)
 
 
 def _position(entry: list[Any]) -> Position:

@@ -20,6 +20,8 @@ from streams.metrics import LOG_UNREADABLE, Metrics
 LOG = structlog.get_logger(__name__)
 
 SAMPLE_EVERY_S = 60.0
+OTHER_PROGRAM = "other-program"
+"""A tag that is not listened to: on purpose, or the operator has named it nowhere. Counted, and no more."""
 
 
 class Unreadable:
@@ -30,11 +32,15 @@ class Unreadable:
         self._metrics = metrics
         self._next_sample_s = 0.0
 
+    def count(self, reason: str) -> None:
+        """Count one line."""
+        self.reasons[reason] += 1
+        if self._metrics is not None:
+            self._metrics.of(LOG_UNREADABLE, reason=reason).inc()
+
     def note(self, refusal: Refused, line: bytes) -> None:
         """Count one line; log it if none was logged for a minute."""
-        self.reasons[refusal.reason] += 1
-        if self._metrics is not None:
-            self._metrics.of(LOG_UNREADABLE, reason=refusal.reason).inc()
+        self.count(refusal.reason)
         now_s = time.monotonic()
         if now_s >= self._next_sample_s:
             self._next_sample_s = now_s + SAMPLE_EVERY_S
@@ -70,6 +76,8 @@ class LineReader:
             raise Refused("too-long", "the line is too long")
         frame = self._frames.read(line.decode(errors="replace"))
         if frame.program and not frame.program.startswith(self._programs):
+            if looks_like_login(line):
+                self._unreadable.count(OTHER_PROGRAM)
             return None
         said = parse_message(frame.message)
         return None if said is None else Event(frame.time_ms, frame.host, said, identity_of(line, frame))

@@ -68,6 +68,7 @@ class LogReader:
         self._logs = progress.logs
         """Positions, also of logs that are not read now."""
         self._cursors = progress.cursors
+        self._newest = dict(progress.newest)
         self._stop = threading.Event()
         self._unreadable = Unreadable(self.metrics)
         self._records = RecordMaker(
@@ -77,9 +78,11 @@ class LogReader:
         self._sources = [
             _open(name, progress, settings, grace_s, descriptor) for name in dict.fromkeys(settings.log_files)
         ]
+        self._frames = {
+            source.name: FrameReader(zone, _now_ms, self._newest.get(source.name, 0)) for source in self._sources
+        }
         self._readers = {
-            source.name: LineReader(FrameReader(zone, _now_ms), settings.log_programs, self._unreadable)
-            for source in self._sources
+            name: LineReader(frames, settings.log_programs, self._unreadable) for name, frames in self._frames.items()
         }
         self._trouble: str | None = None
         self._unsaved = True
@@ -167,9 +170,10 @@ class LogReader:
                 self._cursors = source.cursors()
             else:
                 self._logs[source.name] = source.positions()
+                self._newest[source.name] = self._frames[source.name].newest_ms
         self._saved_s = monotonic()
         try:
-            save_progress(self._position_file, Progress(self._logs, self._records.waiting(), self._cursors))
+            save_progress(self._position_file, self._progress())
         except OSError as error:
             trouble = f"cannot write log_position_file {self._position_file}: {error.strerror}; a restart repeats lines"
             if self._trouble is None:
@@ -178,6 +182,9 @@ class LogReader:
             return
         self._trouble = None
         self._unsaved = False
+
+    def _progress(self) -> Progress:
+        return Progress(self._logs, self._records.waiting(), self._cursors, newest=tuple(self._newest.items()))
 
     def _count_changes(self) -> None:
         now = {

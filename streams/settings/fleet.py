@@ -1,6 +1,7 @@
 """All groups of settings as one."""
 
 from streams.settings.alerts import AlertSettings
+from streams.settings.canary import CanarySettings
 from streams.settings.detection import DetectionSettings
 from streams.settings.enforcement import EnforcementSettings
 from streams.settings.gateway import GatewaySettings
@@ -16,6 +17,7 @@ from streams.settings.worker import WorkerSettings
 class Settings(
     ProcessSettings,
     LogSettings,
+    CanarySettings,
     AlertSettings,
     EnforcementSettings,
     MailerSettings,

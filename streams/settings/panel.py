@@ -40,6 +40,15 @@ class PanelSettings(Group):
     panel_second_factor: Literal["optional", "required"] = setting(
         "optional", "Whether whoever signs in by password has to set up a second factor."
     )
+    panel_secret_keys: SecretStr = setting(
+        SecretStr(""),
+        "Keys that the secrets of second factors are encrypted with in the database, with commas: the first encrypts, all "
+        "decrypt. Each is 32 bytes in URL-safe base64; empty = stored as they are.",
+    )
+    panel_streams: int = setting(
+        400, "Live streams of news that may be open at once; more are refused for the time being.", ge=1, le=900
+    )
+    panel_streams_each: int = setting(6, "The same for one session: pages open in one browser.", ge=1, le=100)
     panel_invitation_hours: int = setting(
         72, "How long links of invitations and of new passwords work.", unit="hours", ge=1, le=720
     )

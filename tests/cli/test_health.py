@@ -61,6 +61,7 @@ def test_any_is_content_with_those_that_answer(loginwatch: Loginwatch, worker: W
             "enforcement_health_listen",
             "logs_health_listen",
             "alerts_health_listen",
+            "canary_health_listen",
             "panel_listen",
         ),
         f"127.0.0.1:{unused_port}",

@@ -45,3 +45,17 @@ def test_a_database_that_is_none_is_a_sentence(loginwatch: Loginwatch) -> None:
     assert answer.code == 2
     assert "panel_database" in answer.err
     assert "secret" not in answer.err
+
+
+def test_a_lost_second_factor_is_taken_away(loginwatch: Loginwatch, tmp_path: Path) -> None:
+    """For the last owner, whom nobody else could help."""
+    env = {"panel_database": str(tmp_path / "panel.sqlite")}
+    with Store(env["panel_database"]) as store, store.writing() as connection:
+        number = people.create(connection, name="owner@example.org", role="owner", scopes=["everything"], now_ms=1)
+        people.change(connection, number, totp_secret="JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP")
+
+    assert loginwatch("panel", "reset-second-factor", "nobody@example.org", env=env).code == 4
+    assert loginwatch("panel", "reset-second-factor", "Owner@example.org", env=env).code == 0
+    with Store(env["panel_database"]) as store, store.reading() as connection:
+        [owner] = people.everybody(connection)
+        assert owner.totp_secret is None

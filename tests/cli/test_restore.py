@@ -129,6 +129,8 @@ def test_bytes_that_could_not_be_read_come_back_as_they_were(on_kafka: Loginwatc
         (orjson.dumps({**LINE, "timestamp": "now"}), "line 2: timestamp must be milliseconds"),
         (orjson.dumps({**LINE, "value": {"time": 1}}), "line 2: the value is no record of logins"),
         (orjson.dumps({**LINE, "value": "%"}), "line 2: the value is no record of logins"),
+        (orjson.dumps({**LINE, "topic": "accounts", "value": None}), "line 2: the value is no record of accounts"),
+        (orjson.dumps({**LINE, "topic": "accounts", "value": "AAAA"}), "line 2: the value is no record of accounts"),
     ],
 )
 def test_a_line_that_is_none_is_named_before_anything_is_written(

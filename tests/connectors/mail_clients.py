@@ -28,7 +28,11 @@ class Imap(imaplib.IMAP4):
 
 
 class Idling:
-    """An IMAP session that waits for mail; `farewell` is what the server says when it ends it, "" while it does not."""
+    """
+    An IMAP session that waits for mail; `farewell` is what the server says when it ends it, "" while it does not.
+
+    Dovecot tells an idle client `* OK Still here` every two minutes, the first time when it likes: that is no end.
+    """
 
     def __init__(self, port: int, user: str, address: str = HERE) -> None:
         self._client = Imap(port, address)
@@ -42,15 +46,17 @@ class Idling:
     def ended(self) -> bool:
         """Whether the server has ended it."""
         with suppress(TimeoutError):
-            line = self._client.sock.recv(1000)
-            self.farewell += line.decode() or " (closed)"
+            said = self._client.sock.recv(1000).decode()
+            if not said or "BYE" in said:
+                self.farewell += said or " (closed)"
         return bool(self.farewell)
 
     def works(self) -> bool:
         """Whether the session still answers."""
         self._client.sock.settimeout(10)
         self._client.send(b"DONE\r\n")
-        line = self._client.sock.recv(1000)
+        while (line := self._client.readline()).startswith(b"* OK"):
+            pass
         return line.startswith(b"x OK")
 
     def close(self) -> None:

@@ -66,6 +66,13 @@ anvil     unix - - n - 1 anvil
 postlog   unix-dgram n - n - 1 postlogd
 """
 
+QUEUE = (
+    "data",
+    *(f"queue/{name}" for name in ("active", "bounce", "corrupt", "defer", "deferred", "hold", "incoming", "trace")),
+    *(f"queue/{name}" for name in ("maildrop", "pid", "private", "public", "saved", "flush")),
+)
+"""What Postfix would make at its first start, in 3 s; `quick-start` tells it that all is there."""
+
 
 def require_postfix() -> None:
     """Skip where Postfix cannot run; fail instead where CI says that it must."""
@@ -88,12 +95,18 @@ class PostfixServer:
         self.folder = folder
         self.port = port or free_port()
         folder.chmod(0o755)
-        for name in ("etc", "queue", "data"):
-            (folder / name).mkdir()
-        shutil.chown(folder / "data", "postfix")
+        (folder / "etc").mkdir()
+        for name in QUEUE:
+            (folder / name).mkdir(parents=True)
+            shutil.chown(folder / name, "postfix")
+            (folder / name).chmod(0o700)
+        shutil.chown(folder / "queue" / "public", group="postdrop")
+        (folder / "queue" / "public").chmod(0o710)
+        (folder / "queue" / "quick-start").touch()
         restrictions = snippet("in master.cf").replace(POLICY, policy)
         main = MAIN.format(folder=folder, sasl=sasl, restrictions=restrictions)
         (folder / "etc" / "main.cf").write_text(main)
+        os.utime(folder / "etc" / "main.cf", (0, 0))  # one that is new is read again and again for 2 s
         (folder / "etc" / "master.cf").write_text(MASTER.format(port=self.port))
 
     @contextmanager

@@ -49,17 +49,13 @@ class Site:
         for name in names:
             eventually(lambda name=name: self._ready(name), READY_S, what=f"{name} is ready")
 
-    def stop(self, name: str) -> None:
-        """As a supervisor does; it ends well."""
-        process = self.running.pop(name).process
-        process.terminate()
-        assert process.wait(STOP_S) == 0, name
-
-    def kill(self, name: str) -> None:
-        """As the kernel does."""
-        process = self.running.pop(name).process
-        process.kill()
-        process.wait()
+    def stop(self, *names: str) -> None:
+        """As a supervisor does; they end well."""
+        processes = {name: self.running.pop(name).process for name in names}
+        for process in processes.values():
+            process.terminate()
+        for name, process in processes.items():
+            assert process.wait(STOP_S) == 0, name
 
     def loginwatch(self, *arguments: str) -> Any:
         """What a command of the command line answers, in JSON."""

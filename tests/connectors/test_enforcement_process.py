@@ -97,6 +97,28 @@ async def test_a_killed_process_loses_nothing_and_the_next_one_goes_on(
     assert len(deliveries(hook)) == len(deliveries(steady)) == 21
 
 
+async def test_a_broker_that_goes_and_comes_back_is_read_again(embedded: EmbeddedBroker) -> None:
+    """Health says so meanwhile; what was told is not told again."""
+    hook = Hook()
+    async with serving(hook.handle) as url:
+        settings = changed(embedded.settings, enforcement_webhooks=(url,))
+        enforcement = Enforcement(settings, session_timeout_ms=1_500)
+        task = asyncio.create_task(enforcement.run())
+        try:
+            await asyncio.to_thread(write_blocks, settings, block(ALICE))
+            await eventually_async(lambda: hook.told() == [(ALICE, "blocked")])
+            embedded.down()
+            await eventually_async(lambda: any("Kafka" in text for text in enforcement.problems()))
+            embedded.up()
+            await asyncio.to_thread(write_blocks, settings, block("bob@example.org"))
+            await eventually_async(lambda: len(hook.told()) == 2, 40)
+            await eventually_async(lambda: enforcement.problems() == [])
+        finally:
+            enforcement.stop()
+            await task
+    assert hook.told() == [(ALICE, "blocked"), ("bob@example.org", "blocked")]
+
+
 @pytest.mark.parametrize("wrong", ["authority", "name"])
 async def test_a_receiver_with_a_wrong_certificate_is_told_nothing(
     embedded: EmbeddedBroker, tmp_path: Path, wrong: str

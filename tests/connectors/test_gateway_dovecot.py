@@ -1,7 +1,9 @@
 """The gateway as a real Dovecot sees it: a login reported, a blocked account refused, a missing door passed by."""
 
 import json
+import socket
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from time import monotonic
 
@@ -63,6 +65,8 @@ def test_logins_through_dovecot_are_reported(broker, settings, dovecot):
         wait_for(lambda: door.count("loginwatch_reports_total", outcome="delivered") == 2, "two reports")
         assert door.count("loginwatch_door_answers_total", answer="allowed") == 3
         assert "olicy server" not in dovecot.log(), "it disliked an answer"
+        listener = door.gateway._listener
+        assert listener.connections == listener.usual_connections > 0, "its requests do not take the short way"
 
     logins = {login["account"]: (key, login) for key, login in read_all(broker.settings, "logins")}
     key, alice = logins["alice@example.org"]
@@ -153,6 +157,19 @@ def test_without_the_gateway_dovecot_lets_logins_pass(settings, dovecot):
 
     assert dovecot.login("alice@example.org") == ""
     assert "Policy server HTTP error" in dovecot.log()
+
+
+@pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.name)
+def test_a_gateway_that_hangs_lets_logins_pass(release):
+    """With the timeout of the page, after twice that; Dovecot's log says so."""
+    with (
+        socket.create_server(("127.0.0.1", free_port())) as silent,
+        running_dovecot(
+            f"http://127.0.0.1:{silent.getsockname()[1]}/", KEY, release=replace(release, patience="")
+        ) as dovecot,
+    ):
+        assert dovecot.login("alice@example.org") == ""
+        assert "Absolute request timeout expired" in dovecot.log()
 
 
 def test_a_wrong_key_is_visible_and_denies_nobody(broker, settings, dovecot):

@@ -14,6 +14,7 @@ PROGRESS = Progress(
     {"/var/log/mail.log": [Position(12, 345, 256, "abc"), Position(13, 0, 0, "def")]},
     [Waiting("mx", "ABC123", 1000, "user@example.org", "192.0.2.1", "id")],
     ("s=1;i=2", "s=2;i=1"),
+    newest=(("/var/log/mail.log", 1_761_443_410_000),),
 )
 
 
@@ -33,7 +34,7 @@ def test_without_a_file_nothing_was_read(tmp_path: Path) -> None:
     assert load_progress(tmp_path / "none") == Progress({}, [])
 
 
-def test_a_file_of_before_there_were_cursors_is_read(tmp_path: Path) -> None:
+def test_a_file_of_before_there_were_cursors_and_times_is_read(tmp_path: Path) -> None:
     """There are none in it."""
     path = tmp_path / "logs.json"
     path.write_bytes(b'{"version":1,"logs":{},"waiting":[]}')
@@ -46,7 +47,8 @@ def test_a_file_of_before_there_were_cursors_is_read(tmp_path: Path) -> None:
     [b"", b"{", b"[]", b"{}", b'{"version":2,"logs":{},"waiting":[]}', b'{"version":1,"logs":{"a":[[1]]},"waiting":[]}',
      b'{"version":1,"logs":{"a":[["1",2,3,"x"]]},"waiting":[]}', b'{"version":1,"logs":{"a":[[-1,2,3,"x"]]},"waiting":[]}',
      b'{"version":1,"logs":{},"waiting":[[1,2,3,4,5,6]]}', b'{"version":1,"logs":{},"waiting":[],"cursors":"s=1"}',
-     b'{"version":1,"logs":{},"waiting":[],"cursors":[1]}'],
+     b'{"version":1,"logs":{},"waiting":[],"cursors":[1]}', b'{"version":1,"logs":{},"waiting":[],"newest":[["a","b"]]}',
+     b'{"version":1,"logs":{},"waiting":[],"newest":[1]}'],
 )  # fmt: skip
 def test_a_damaged_file_is_said_to_be_damaged(tmp_path: Path, content: bytes) -> None:
     """The logs are then read from their beginning."""

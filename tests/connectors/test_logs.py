@@ -20,7 +20,7 @@ from streams.connectors.logs import LogReader
 from streams.errors import ConfigurationError
 from streams.settings import Settings
 from tests.connectors.doors import read_all
-from tests.connectors.mail_log_kit import journal_line, login_line
+from tests.connectors.mail_log_kit import at, journal_line, login_line
 from tests.eventually import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -118,6 +118,19 @@ def test_restarts_and_rotations_lose_and_repeat_nothing(broker: EmbeddedBroker, 
         eventually(lambda: sent(reader) == 10)
 
     assert logins(broker) == list(range(300))
+
+
+def test_a_restart_in_the_hour_that_comes_twice_goes_on_forward(broker: EmbeddedBroker, log: Path) -> None:
+    """In Berlin on 26 October 2025: 02:59:50 in summer time, then ten minutes after two in winter time."""
+    settings = settings_of(broker, log, log_timezone="Europe/Berlin")
+    login = "imap-login: Info: Login: user=<a@x.org>, method=PLAIN, rip=192.0.2.1, lip=192.0.2.2"
+    for wall in ("02:59:50", "02:10:00"):
+        add(log, f"2025-10-26 {wall} {login}\n".encode())
+        with reading(settings) as reader:
+            eventually(lambda reader=reader: sent(reader) == 1)
+
+    times = sorted(value["time"] for _, value in read_all(broker.settings, "logins"))
+    assert times == [at("2025-10-26T00:59:50"), at("2025-10-26T01:10:00")]
 
 
 def test_a_message_begun_before_a_restart_is_counted_after_it(broker: EmbeddedBroker, log: Path) -> None:

@@ -1,12 +1,14 @@
 """docs/mail-servers.md: its snippets are what the tests run, its names exist."""
 
 import re
+from pathlib import Path
 
 from streams.settings import Settings
 from tests.connectors.dovecot import GATEWAY_URL, PAGE, RELEASES, snippet
 from tests.connectors.postfix_server import POLICY
 
 TEXT = PAGE.read_text()
+ASKED = re.compile(r'snippet\(f?"(.+?)"\)')
 
 
 def settings_of(text: str) -> dict[str, str]:
@@ -19,6 +21,17 @@ def test_the_snippets_have_the_default_addresses():
     assert f"inet:{Settings().postfix_listen}" == POLICY
     assert snippet("in master.cf").count(POLICY) == 2
     assert all(GATEWAY_URL in snippet(f"95-loginwatch.conf, {release.name}") for release in RELEASES)
+
+
+def test_no_snippet_is_left_out():
+    """Each one in the page is asked for by the first line, in what starts the servers or in a test of its own."""
+    others = [path for path in Path(__file__).parent.glob("*.py") if path.name != Path(__file__).name]
+    asked = [title for path in others for title in ASKED.findall(path.read_text())]
+    titles = {title.replace("{release.name}", release.name) for title in asked for release in RELEASES}
+    first_lines = [block.partition("\n")[0] for block in TEXT.split("```\n")[1::2]]
+
+    assert len(first_lines) == 8
+    assert [line for line in first_lines if not line.endswith(tuple(titles))] == []
 
 
 def test_both_dovecots_are_given_the_same():

@@ -1,6 +1,7 @@
 """The Postfix door as a real Postfix sees it: messages counted, blocks and senders refused, mail flowing without us."""
 
 import secrets
+import socket
 import tempfile
 from pathlib import Path
 
@@ -104,6 +105,14 @@ def test_without_the_service_mail_flows(broker, settings, postfix):
         write_blocks(broker.settings, block())
         with open_service(settings):
             wait_for(lambda: send(alice).startswith("554 5.7.1"), "the block")
+
+
+def test_a_service_that_hangs_holds_no_recipient_up_for_long(settings, postfix):
+    """Postfix asks twice, then goes on; its log says so."""
+    with postfix.session() as alice, socket.create_server(("127.0.0.1", int(settings.postfix_listen.split(":")[1]))):
+        assert alice.mail("alice@example.org")[0] == 250
+        assert alice.rcpt("x@example.com")[0] == 250
+    assert "problem talking to server" in postfix.log(), postfix.log()
 
 
 def test_a_unix_socket_in_the_queue_directory_serves_as_well(broker, settings):

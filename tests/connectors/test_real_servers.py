@@ -7,11 +7,13 @@ of its own, since all share one site.
 
 import smtplib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from time import monotonic
 
 import pytest
 
+from tests.connectors.dovecot import USERS
 from tests.connectors.mail_clients import PASSWORD, Idling
 from tests.connectors.postfix_server import send
 from tests.connectors.site import Site, running_site
@@ -22,7 +24,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.mail_servers, pytest.mark.timeout(2
 
 HOME = "127.10.0.5"
 THIEVES = ("127.20.0.5", "127.30.0.5", "127.40.0.5")
-ALICE, BOB, CAROL, DAVE, ERIN = (f"{name}@example.org" for name in ("alice", "bob", "carol", "dave", "erin"))
+ALICE, BOB, CAROL, DAVE, ERIN, FRANK, GRACE = USERS
 DOORS = ("imap", "pop3", "submission", "sieve", "smtp")
 ALL_OPEN = dict.fromkeys(DOORS, "")
 
@@ -43,7 +45,7 @@ def test_a_stolen_account_is_locked_out_of_everything_until_it_is_unblocked(site
         closing(Idling(site.dovecot.port, ALICE, THIEVES[0])) as reading,
         site.postfix.session(ALICE, THIEVES[0]) as sending,
     ):
-        assert send(sending, ALICE) == "", site.postfix.log()
+        assert send(sending, "Boss@Example.com") == "", site.postfix.log()
         eventually(
             lambda: site.loginwatch("account", "show", ALICE)["messages_24h"] == 1, what="the message is counted"
         )
@@ -64,7 +66,8 @@ def test_a_stolen_account_is_locked_out_of_everything_until_it_is_unblocked(site
 
     (incident,) = site.loginwatch("incidents", "list", "--account", ALICE)
     assert {network["country"] for network in incident["networks"]} == {"DE", "IT", "BR", "VN"}
-    assert incident["messages_24h"] == 1
+    assert incident["messages_24h"] == incident["foreign_messages_24h"] == 1
+    assert [sender["sender"] for sender in incident["foreign_senders"]] == ["boss@example.com"]
 
     site.loginwatch("account", "unblock", ALICE, "--reason", "password changed")
     for login in (site.dovecot.login, site.postfix.login):
@@ -95,14 +98,13 @@ def test_a_forbidden_sender_is_refused_over_real_smtp(site: Site) -> None:
 
 
 def test_without_the_gateway_users_log_in_and_dovecot_says_so(site: Site) -> None:
-    """Stopped in the middle of the day, and started again with a block that came meanwhile."""
+    """Stopped in the middle of the day: even who is blocked, until it is started again."""
     site.stop("gateway")
     try:
+        site.loginwatch("account", "block", CAROL, "--minutes", "30")
         before = site.dovecot.log().count("Policy server HTTP error")
         assert site.logins(CAROL) == ALL_OPEN
         assert site.dovecot.log().count("Policy server HTTP error") > before
-        site.loginwatch("account", "block", CAROL, "--minutes", "30")
-        assert site.dovecot.login(CAROL) == ""
     finally:
         site.start("gateway")
 
@@ -116,9 +118,24 @@ def test_without_the_policy_service_mail_flows_and_postfix_says_so(site: Site) -
         assert send(erin, ERIN) == ""
         site.stop("postfix")
         try:
-            assert send(erin, ERIN) == ""
-            with site.postfix.session(ERIN) as another:
-                assert send(another, ERIN) == ""
+            with site.postfix.session(ERIN) as another, ThreadPoolExecutor(2) as both:
+                assert list(both.map(lambda smtp: send(smtp, ERIN), (erin, another))) == ["", ""]
             assert "Connection refused" in site.postfix.log()
         finally:
             site.start("postfix")
+
+
+def test_without_worker_and_enforcement_blocks_hold_and_what_waits_is_done_at_their_return(site: Site) -> None:
+    """Who is blocked stays out, others log in, and a block that is ordered meanwhile closes a session afterwards."""
+    site.loginwatch("account", "block", FRANK, "--minutes", "30", "--wait", "0")
+    eventually(lambda: site.dovecot.login(FRANK), what="the block reaches Dovecot")
+    with closing(Idling(site.dovecot.port, GRACE, HOME)) as reading:
+        site.stop("worker", "enforcement")
+        site.loginwatch("account", "block", GRACE, "--minutes", "30", "--wait", "0")
+        assert site.dovecot.login(FRANK) != ""
+        assert site.dovecot.login(GRACE) == ""
+        assert not reading.ended()
+
+        site.start("worker", "enforcement")
+        eventually(reading.ended, 60, what="what waited is done")
+    eventually(lambda: site.dovecot.login(GRACE), what="the block reaches Dovecot")

@@ -24,7 +24,7 @@ def test_the_file_is_what_the_declarations_make(name: str) -> None:
 def test_every_metric_of_a_dashboard_is_declared(name: str) -> None:
     """Under the name that Prometheus gives it."""
     known = {each for metric in declared() for each in names_of(metric)}
-    queries = _queries(name)
+    queries = queries_of(name)
 
     assert len(queries) > 8
     for query in queries:
@@ -35,7 +35,7 @@ def test_every_metric_of_a_dashboard_is_declared(name: str) -> None:
 def test_prometheus_parses_every_query(tmp_path: Path) -> None:
     """As recording rules, with Grafana's interval filled in."""
     require_tools("promtool")
-    queries = [query for name in DASHBOARDS for query in _queries(name)]
+    queries = [query for name in DASHBOARDS for query in queries_of(name)]
     rules = [
         {"record": f"query:{number}", "expr": query.replace("$__rate_interval", "1m")}
         for number, query in enumerate(queries)
@@ -63,6 +63,7 @@ def test_a_label_that_a_metric_does_not_have_is_refused() -> None:
         rate(LOGINS, "colour")
 
 
-def _queries(name: str) -> list[str]:
+def queries_of(name: str) -> list[str]:
+    """The PromQL of a dashboard."""
     panels = json.loads(text(name))["panels"]
     return [re.sub(r"\s+", " ", target["expr"]) for panel in panels for target in panel["targets"]]

@@ -16,6 +16,7 @@ RULES = ROOT / "deploy/prometheus/alerts.yml"
 ALERTS = {rule["alert"]: rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]}
 WORKER = 'instance="worker:9101", process="worker", job="loginwatch"'
 GATEWAY = 'instance="gateway:9102", process="gateway", job="loginwatch"'
+CANARY = 'instance="canary:9109", process="canary", job="loginwatch"'
 MAILER = 'instance="mailer:9103", process="mailer", job="loginwatch"'
 
 HEALTHY = {
@@ -36,6 +37,12 @@ HEALTHY = {
     f'loginwatch_door_answers_total{{answer="open_not-ready", {GATEWAY}}}': "7x{n}",
     f"loginwatch_view_ready{{{GATEWAY}}}": "1x{n}",
     f'loginwatch_reports_total{{outcome="lost", {GATEWAY}}}': "1x{n}",
+    f"up{{{CANARY}}}": "1x{n}",
+    f"loginwatch_canary_logins_total{{{CANARY}}}": "0+4x{n}",
+    f"loginwatch_canary_last_ok_timestamp_seconds{{{CANARY}}}": "0+{s}x{n}",
+    f"loginwatch_canary_interval_seconds{{{CANARY}}}": "300x{n}",
+    f"loginwatch_canary_refusal_seconds_sum{{{CANARY}}}": "0+0.1x{n}",
+    f"loginwatch_canary_refusal_seconds_count{{{CANARY}}}": "0+1x{n}",
     f"loginwatch_smtp_up{{{MAILER}}}": "1x{n}",
     f"loginwatch_mail_oldest_pending_seconds{{{MAILER}}}": "2x{n}",
     'loginwatch_enforcement_up{receiver="mail1", process="enforcement"}': "1x{n}",
@@ -46,13 +53,13 @@ HEALTHY = {
     'loginwatch_alerts_up{outlet="syslog", process="alerts"}': "0x{n}",
     'loginwatch_alerts_lag{outlet="syslog", process="alerts"}': "0x{n}",
 }
-"""A fleet that does its work, from the first sample to sample {n}."""
+"""A fleet that does its work, from the first sample to sample {n}, {s} seconds apart."""
 
 BROKEN: dict[str, dict[str, str | None]] = {
     "LoginwatchWorkerMissing": {f"up{{{WORKER}}}": None},
     "LoginwatchWorkerDown": {f"up{{{WORKER}}}": "0x{n}"},
     "LoginwatchLagGrows": {f'loginwatch_worker_lag{{topic="logins", partition="0", {WORKER}}}': "20+1000x{n}"},
-    "LoginwatchNoLogins": {f'loginwatch_logins_total{{outcome="counted", {WORKER}}}': "0+600x1600 960000x400"},
+    "LoginwatchNoLogins": {f'loginwatch_logins_total{{outcome="counted", {WORKER}}}': "0+600x1600 960000+4x400"},
     "LoginwatchCommitsStall": {f"loginwatch_worker_commits_total{{{WORKER}}}": "5x{n}"},
     "LoginwatchDecisionsSlow": {
         f'loginwatch_decision_seconds_bucket{{le="0.05", {WORKER}}}': "0+1x{n}",
@@ -67,6 +74,9 @@ BROKEN: dict[str, dict[str, str | None]] = {
     "LoginwatchDoorOpen": {f'loginwatch_door_answers_total{{answer="open_not-ready", {GATEWAY}}}': "0+60x{n}"},
     "LoginwatchDoorNotReady": {f"loginwatch_view_ready{{{GATEWAY}}}": "0x{n}"},
     "LoginwatchReportsLost": {f'loginwatch_reports_total{{outcome="lost", {GATEWAY}}}': "1x90 9x10"},
+    "LoginwatchCanaryFailing": {f"loginwatch_canary_last_ok_timestamp_seconds{{{CANARY}}}": "0x{n}"},
+    "LoginwatchCanarySlow": {f"loginwatch_canary_refusal_seconds_sum{{{CANARY}}}": "0+9x{n}"},
+    "LoginwatchCanaryDown": {f"up{{{CANARY}}}": "1x50 0x50"},
     "LoginwatchMailerFailing": {
         f"loginwatch_smtp_up{{{MAILER}}}": "0x{n}",
         f"loginwatch_mail_oldest_pending_seconds{{{MAILER}}}": "0+60x{n}",
@@ -111,7 +121,8 @@ def firing(series: dict[str, str], tmp_path: Path, minutes: int = 1, samples: in
             {
                 "interval": f"{minutes}m",
                 "input_series": [
-                    {"series": name, "values": values.replace("{n}", str(samples))} for name, values in series.items()
+                    {"series": name, "values": values.replace("{n}", str(samples)).replace("{s}", str(60 * minutes))}
+                    for name, values in series.items()
                 ],
                 "alert_rule_test": expectations,
             }
@@ -138,6 +149,16 @@ def test_a_healthy_fleet_wakes_nobody(tmp_path: Path) -> None:
     require_tools("promtool")
 
     assert firing(HEALTHY, tmp_path) == set()
+
+
+def test_a_fleet_without_a_canary_is_not_told_of_one(tmp_path: Path) -> None:
+    """Off by default; its place in Prometheus' configuration may stay empty, and what needs no canary still fires."""
+    require_tools("promtool")
+    none = {name: values for name, values in HEALTHY.items() if "canary" not in name} | {f"up{{{CANARY}}}": "0x{n}"}
+    silent = {f'loginwatch_logins_total{{outcome="counted", {WORKER}}}': "0+600x1600 960000x400"}
+
+    assert firing(none, tmp_path) == set()
+    assert firing(none | silent, tmp_path, *LONG["LoginwatchNoLogins"]) == {"LoginwatchNoLogins"}
 
 
 @pytest.mark.parametrize("alert", ALERTS)
