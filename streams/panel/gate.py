@@ -19,8 +19,8 @@ from starlette.responses import Response
 
 from streams.panel.forms import MOST_FIELDS, Form
 from streams.panel.paths import HOME
-from streams.panel.problems import Forbidden, NoForm, Problem, SignInNeeded, TooLarge, problem_text
-from streams.panel.rights import Open, Right
+from streams.panel.problems import Forbidden, NoForm, NotFound, Problem, SignInNeeded, TooLarge, problem_text
+from streams.panel.rights import Open, Reader, Right
 from streams.panel.store.engine import StoreUnavailableError
 from streams.panel.tokens import derived
 from streams.panel.web import Page, Visit
@@ -119,7 +119,14 @@ def _answered(visit: Visit, page: Page) -> Response:
             _check_token(visit)
         return page.handler(visit)
     except Problem as problem:
+        note_refusal(visit.signed_in, problem, f"{page.method} {page.path}", visit.address)
         return _problem(visit, problem)
+
+
+def note_refusal(reader: Reader | None, problem: Problem, what: str, address: str) -> None:
+    """Log that somebody asked for what they may not have, or what is not there or not theirs. `what` names nobody else."""
+    if reader is not None and problem.status in (Forbidden.status, NotFound.status):
+        LOG.info("refused", person=reader.name, what=what, status=problem.status, address=address)
 
 
 def _unwelcome(visit: Visit, page: Page) -> Response | None:

@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from streams.bus.group_lag import GroupLag
 from streams.core.addresses import Network
 from streams.metrics import KAFKA_UP, PANEL_FOLLOWER_LAG, Metrics
 from streams.panel.decisions import Decisions
 from streams.panel.outbox import Outbox, Placed
 from streams.panel.people.oidc import SingleSignOn
 from streams.panel.people.passwords import Passwords
+from streams.panel.people.sealing import Sealer, reseal
 from streams.panel.people.sessions import Sessions
 from streams.panel.rights import ROLE_NAMES, Reader, Role
 from streams.panel.security import own_address
@@ -22,11 +24,13 @@ from streams.panel.store.engine import StoreUnavailableError
 from streams.panel.store.follower import Follower
 from streams.panel.store.rules import PolicyRow
 from streams.panel.store.visible import EVERYTHING
+from streams.panel.streams import Streams
 from streams.panel.templating import Templates
 from streams.panel.words import Words
 from streams.records import registry
 from streams.records.codec import Codec
 from streams.settings import Settings
+from streams.topology import WORKER_INPUTS
 
 READ_WITHIN_S = 2.0
 REGISTRY_PATIENCE_S = 2.0
@@ -47,9 +51,13 @@ class Panel:
         codec = Codec(registry.from_settings(settings, patience_s=REGISTRY_PATIENCE_S))
         self.store = Store(settings.panel_database.get_secret_value())
         self.follower = Follower(settings, codec, self.store, self.metrics)
+        self.worker_lag = GroupLag(settings, settings.app, WORKER_INPUTS)
+        """Of the workers: their group has the name of the app."""
         self.outbox = Outbox(settings, codec)
         self.book = rules.Book(settings.default_domain)
         self.sessions = Sessions(self.store, settings)
+        self.sealer = Sealer(settings.panel_secret_keys)
+        self.streams = Streams(settings.panel_streams, settings.panel_streams_each)
         self.passwords = passwords or Passwords()
         self.templates = Templates()
         self.single_sign_on = SingleSignOn(settings) if settings.panel_oidc_issuer else None
@@ -62,14 +70,17 @@ class Panel:
         self.metrics.on_scrape(KAFKA_UP, lambda: self._kafka_problem() is None)
 
     def start(self) -> None:
-        """Follow the topics from now on; returns at once."""
+        """Follow the topics from now on; returns at once. Raises ConfigurationError for keys that are not the database's."""
+        reseal(self.store, self.sealer)
         self.follower.start()
+        self.worker_lag.start()
         self.outbox.start()
 
     def close(self) -> None:
         """Let go of Kafka and the database."""
         self.outbox.close()
         self.follower.stop()
+        self.worker_lag.stop()
         self.store.close()
 
     def decisions(self, reader: Reader, words: Words) -> Decisions:

@@ -43,6 +43,16 @@ class NoForm(Problem):
     """What was sent is no form."""
 
 
+class Unusable(Problem):
+    """A value of a field cannot be used: the sentence says why, `field` which."""
+
+    status = 422
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+
+
 class Conflict(Problem):
     """Somebody saved in between: `by` whom and `at_ms` when."""
 

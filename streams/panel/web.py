@@ -109,6 +109,11 @@ class Visit:
         return self.request.client.host if self.request.client else ""
 
     @property
+    def query(self) -> str:
+        """The query of the address, as it came."""
+        return str(self.request.url.query)
+
+    @property
     def decide(self) -> "Decisions":
         """Decisions in this reader's name."""
         return self.panel.decisions(self.reader, self.words)

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from streams.panel.rights import Role
 from streams.panel.store import people
+from tests.panel.api.callers import MAKER, Program, token
 from tests.panel.visitors import HOST, Site, token_of
 
 ANNA = "anna@example.org"
@@ -198,3 +200,24 @@ async def test_a_method_that_a_page_does_not_have_is_answered_by_a_page(site: Si
 
     assert (await client.request("DELETE", "/sign-in")).status_code == 405
     assert (await client.request("GET", "/static/nothing.css")).status_code == 404
+
+
+async def test_who_asks_for_what_is_not_theirs_is_in_the_log(site: Site) -> None:
+    """On pages and by the API: who, what kind of thing, and from where; not which account was named."""
+    browser = await site.signed_in(ANNA, Role.READER, "domain:example.org")
+    with capture_logs() as said:
+        await browser.get("/people")
+        await browser.get("/accounts/secret@other.example")
+        await browser.get("/")
+        program = Program(site, token(site, Role.READER, "domain:example.org"))
+        await program("GET", "/people")
+        await program("GET", "/accounts/secret@other.example/policy")
+
+    refused = [(line["person"], line["what"], line["status"]) for line in said if line["event"] == "refused"]
+    assert refused == [
+        (ANNA, "GET /people", 403),
+        (ANNA, "GET /accounts/{account:path}", 404),
+        (MAKER, "API GET /people", 403),
+        (MAKER, "API GET /accounts/{account:path}/policy", 404),
+    ]
+    assert "secret" not in str(said)

@@ -8,11 +8,13 @@ name.
 
 from streams.panel.api.accounts import calls as accounts
 from streams.panel.api.calls import Calls
+from streams.panel.api.files import calls as files
 from streams.panel.api.incidents import calls as incidents
+from streams.panel.api.people import calls as people
 from streams.panel.api.rules import calls as rules
 
 PREFIX = "/api/v1"
 OPENAPI = f"{PREFIX}/openapi.json"
-API: tuple[Calls, ...] = (incidents, accounts, rules)
+API: tuple[Calls, ...] = (incidents, accounts, rules, files, people)
 
 __all__ = ["API", "OPENAPI", "PREFIX"]

@@ -10,9 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from streams.core.policy import LONGEST_MINUTES
 from streams.panel.decisions import LONGEST_NOTE, LONGEST_REASON
+from streams.panel.pages.pipeline import Sign
+from streams.panel.store.activity import Hour
 from streams.panel.store.blocks import BlockRow
 from streams.panel.store.cursors import Page
-from streams.panel.store.incidents import IncidentRow, ReviewRow
+from streams.panel.store.incidents import Counts, IncidentRow, ReviewRow
 
 Row = TypeVar("Row")
 LATEST_MS = 253_402_300_799_999
@@ -55,13 +57,32 @@ class Listed(BaseModel, Generic[Row]):
         return cls(items=list(page.rows), next=page.next, previous=page.previous, partial=page.partial)
 
 
+class OverviewAnswer(BaseModel):
+    """How many there are; incidents, blocks and logins of each hour of the last day; whether the pipeline is well."""
+
+    counts: Counts
+    hours: list[Hour]
+    pipeline: list[Sign]
+
+
+class Observation(BaseModel):
+    """What in an incident speaks for which verdict."""
+
+    verdict: str
+    text: str
+
+
 class IncidentAnswer(BaseModel):
-    """An incident: its line of the list, the Incident record with all evidence, reviews (newest first), its block."""
+    """
+    An incident: its line of the list, the Incident record with all evidence, reviews (newest first), its block, and what
+    in it speaks for which verdict.
+    """
 
     line: IncidentRow
     record: dict[str, Any]
     reviews: list[ReviewRow]
     block: BlockRow | None
+    observations: list[Observation]
 
 
 class ReviewSent(Sent):

@@ -23,12 +23,12 @@ from streams.errors import UsageError
 from streams.panel.api.answers import ProblemAnswer
 from streams.panel.api.tokens import reader_of_token
 from streams.panel.decisions import Decisions
-from streams.panel.gate import PAGE, read_body
+from streams.panel.gate import PAGE, note_refusal, read_body
 from streams.panel.problems import Conflict, Forbidden, NotFound, Problem, SignInNeeded, problem_text
 from streams.panel.refusals import refused
 from streams.panel.rights import Reader, Right
 from streams.panel.store.engine import StoreUnavailableError
-from streams.panel.words import words_of
+from streams.panel.words import Words, words_of
 
 if TYPE_CHECKING:
     from streams.panel.panel import Panel
@@ -37,13 +37,16 @@ LOG = structlog.get_logger(__name__)
 WORDS = words_of("en")
 """Programs are answered in English."""
 LARGEST_BODY = 64 * 1024
+LARGEST_FILE = 2 * 1024 * 1024
 MEDIA_TYPE = "application/problem+json"
+DOWNLOAD = 'attachment; filename="api.json"'
+"""A browser that is led to a call shows nothing."""
 STATUSES: dict[int, str] = {
     400: "The cursor is not one of this list, or the body is no text",
     401: "No token, or one that is not valid (any more)",
     403: "The token's role does not allow this",
     404: "There is no such thing, or it is not in the token's scopes",
-    413: "The body is larger than 64 KiB",
+    413: "The body is too large (64 KiB; a file 2 MiB)",
     422: "A value cannot be used; the detail says which and why",
     503: "Kafka, the worker or the database does not answer; nothing has changed",
 }
@@ -64,6 +67,14 @@ class Call:
     panel: "Panel"
     reader: Reader
     now_ms: int
+    address: str
+    """Where the call came from, as a trusted proxy says it."""
+    query: str
+
+    @property
+    def words(self) -> Words:
+        """The texts of answers."""
+        return WORDS
 
     @property
     def decide(self) -> Decisions:
@@ -111,6 +122,10 @@ class Calls:
         """A call that does something; what it answers is nothing unless told otherwise."""
         return self._adding("POST", path, right, {"status_code": 204, **more})
 
+    def take(self, path: str, *, right: Right, **more: Any) -> Callable[[Handler], Handler]:
+        """A call that takes a file."""
+        return self._adding("POST", path, right, {"route_class_override": _FileRoute, **more})
+
     def put(self, path: str, *, right: Right, **more: Any) -> Callable[[Handler], Handler]:
         """A call that sets something."""
         return self._adding("PUT", path, right, {"status_code": 204, **more})
@@ -149,11 +164,13 @@ def _demanding(right: Right) -> Callable[..., None]:
         reader = reader_of_token(panel, given.credentials if given else "", now_ms)
         if reader is None:
             raise SignInNeeded("This call needs a valid token: Authorization: Bearer lw_…")
+        request.state.reader = reader
         if not reader.may(right):
             raise Forbidden(
                 f"This call needs the right {right.value}, which the role {reader.role.value} does not have."
             )
-        request.state.call = Call(panel, reader, now_ms)
+        address = request.client.host if request.client else ""
+        request.state.call = Call(panel, reader, now_ms, address, str(request.url.query))
 
     return demand
 
@@ -161,23 +178,33 @@ def _demanding(right: Right) -> Callable[..., None]:
 class _Route(APIRoute):
     """A route whose problems are answered as JSON, and whose body is bounded."""
 
+    largest = LARGEST_BODY
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         inner = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
             request.scope[PAGE] = self.path
             try:
-                body = await read_body(request, LARGEST_BODY)
+                body = await read_body(request, self.largest)
                 response = await inner(Request(request.scope, _receiving(body)))
             except Exception as error:
                 problem = _problem_of(error)
                 if problem is None:
                     raise
+                _note(request, problem, self.path)
                 return problem_answer(problem)
             response.headers["Cache-Control"] = "no-store"
+            response.headers.setdefault("Content-Disposition", DOWNLOAD)
             return response
 
         return answer
+
+
+class _FileRoute(_Route):
+    """The same for a whole file."""
+
+    largest = LARGEST_FILE
 
 
 def problem_answer(problem: Problem) -> JSONResponse:
@@ -186,10 +213,15 @@ def problem_answer(problem: Problem) -> JSONResponse:
     told: dict[str, Any] = {"title": title, "status": problem.status, "detail": sentence}
     if isinstance(problem, Conflict):
         told |= {"changed_by": problem.by, "changed_ms": problem.at_ms}
-    headers = {"Cache-Control": "no-store"}
+    headers = {"Cache-Control": "no-store", "Content-Disposition": DOWNLOAD}
     if problem.status == SignInNeeded.status:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(told, problem.status, headers, media_type=MEDIA_TYPE)
+
+
+def _note(request: Request, problem: Problem, path: str) -> None:
+    reader: Reader | None = getattr(request.state, "reader", None)
+    note_refusal(reader, problem, f"API {request.method} {path}", request.client.host if request.client else "")
 
 
 def _problem_of(error: Exception) -> Problem | None:

@@ -1,15 +1,27 @@
-"""Incidents and blocks, and what was done: calls that read the lists, and the review."""
+"""How things are, incidents and blocks, and what was done: calls that read the lists, and the review."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import Path, Query
 
-from streams.core.accounts import canonical_account, canonical_domain, canonical_group
-from streams.panel.api.answers import IncidentAnswer, Listed, Moment, ReviewSent, Size, Text
+from streams.panel.api.answers import (
+    IncidentAnswer,
+    Listed,
+    Moment,
+    Observation,
+    OverviewAnswer,
+    ReviewSent,
+    Size,
+    Text,
+)
 from streams.panel.api.calls import Caller, Calls
+from streams.panel.api.filters import BlocksWanted, IncidentsWanted
+from streams.panel.pages.home import DAY_MS, HOUR_MS, LATEST
+from streams.panel.pages.pipeline import signs
+from streams.panel.pages.signals import signals
 from streams.panel.problems import NotFound
 from streams.panel.rights import Right
-from streams.panel.store import audit, blocks, incidents
+from streams.panel.store import activity, audit, blocks, incidents
 from streams.panel.store.audit import Deed
 from streams.panel.store.blocks import BlockRow
 from streams.panel.store.cursors import PAGE
@@ -18,40 +30,23 @@ from streams.panel.store.incidents import IncidentRow
 calls = Calls("incidents")
 Cursor = Annotated[Text | None, Query(description="`next` or `previous` of a page")]
 Rows = Annotated[Size, Query()]
-Status = Annotated[
-    Text | None,
-    Query(description="unreviewed, blocked, observed, reviewed, or reviewed:VERDICT"),
-]
+
+
+@calls.get("/overview", right=Right.READ)
+def overview(call: Caller) -> OverviewAnswer:
+    """How many incidents and blocks there are in the token's scopes, and whether the pipeline is well."""
+    visible, now_ms = call.reader.visible, call.now_ms
+    hour_ms = now_ms // HOUR_MS * HOUR_MS
+    with call.panel.store.reading() as connection:
+        counts = incidents.counts(connection, visible, now_ms=now_ms, today_ms=now_ms // DAY_MS * DAY_MS)
+        latest = incidents.listed(connection, visible, incidents.Wanted(), now_ms=now_ms, size=LATEST)
+        hours = activity.hourly(connection, visible, since_ms=hour_ms - DAY_MS, until_ms=hour_ms + HOUR_MS)
+    return OverviewAnswer(counts=counts, hours=list(hours), pipeline=signs(call, hours, latest.rows))
 
 
 @calls.get("/incidents", right=Right.READ)
-def listed(
-    call: Caller,
-    *,
-    domain: Text | None = None,
-    group: Text | None = None,
-    account: Text | None = None,
-    status: Status = None,
-    rule: Literal["ips", "countries"] | None = None,
-    since_ms: Moment | None = None,
-    until_ms: Moment | None = None,
-    text: Text | None = None,
-    sort: Literal["newest", "likeliest"] = "newest",
-    cursor: Cursor = None,
-    size: Rows = PAGE,
-) -> Listed[IncidentRow]:
+def listed(call: Caller, wanted: IncidentsWanted, *, cursor: Cursor = None, size: Rows = PAGE) -> Listed[IncidentRow]:
     """The incidents in the token's scopes."""
-    wanted = incidents.Wanted(
-        domain=None if domain is None else canonical_domain(domain),
-        group=None if group is None else canonical_group(group),
-        account=None if account is None else canonical_account(account, call.panel.settings.default_domain),
-        status=status,
-        rule=rule,
-        since_ms=since_ms,
-        until_ms=until_ms,
-        text=text,
-        sort=sort,
-    )
     with call.panel.store.reading() as connection:
         page = incidents.listed(
             connection, call.reader.visible, wanted, now_ms=call.now_ms, cursor=cursor or None, size=size
@@ -66,7 +61,15 @@ def one(call: Caller, incident: Annotated[Text, Path()]) -> IncidentAnswer:
         found = incidents.one(connection, call.reader.visible, incident)
     if found is None:
         raise NotFound
-    return IncidentAnswer(line=found.row, record=found.record, reviews=list(found.reviews), block=found.block)
+    return IncidentAnswer(
+        line=found.row,
+        record=found.record,
+        reviews=list(found.reviews),
+        block=found.block,
+        observations=[
+            Observation(verdict=signal.verdict, text=signal.sentence(call.words)) for signal in signals(found.record)
+        ],
+    )
 
 
 @calls.post("/incidents/{incident}/review", right=Right.REVIEW)
@@ -76,23 +79,8 @@ def review(call: Caller, incident: Annotated[Text, Path()], sent: ReviewSent) ->
 
 
 @calls.get("/blocks", right=Right.READ)
-def listed_blocks(
-    call: Caller,
-    *,
-    in_force: bool = True,
-    domain: Text | None = None,
-    group: Text | None = None,
-    text: Text | None = None,
-    cursor: Cursor = None,
-    size: Rows = PAGE,
-) -> Listed[BlockRow]:
+def listed_blocks(call: Caller, wanted: BlocksWanted, *, cursor: Cursor = None, size: Rows = PAGE) -> Listed[BlockRow]:
     """The blocks that are in force, or all that are known."""
-    wanted = blocks.Wanted(
-        in_force=in_force,
-        domain=None if domain is None else canonical_domain(domain),
-        group=None if group is None else canonical_group(group),
-        text=text,
-    )
     with call.panel.store.reading() as connection:
         page = blocks.listed(
             connection, call.reader.visible, wanted, now_ms=call.now_ms, cursor=cursor or None, size=size

@@ -7,11 +7,13 @@ from fastapi import Path, Query
 from streams.core.accounts import canonical_domain
 from streams.panel.api.answers import DomainSent, Listed, PolicyAnswer, PolicySent, SafeSent, Size, Text
 from streams.panel.api.calls import Caller, Calls
+from streams.panel.api.filters import SafeNetworksWanted
 from streams.panel.problems import NotFound
 from streams.panel.rights import Right
 from streams.panel.store import rules
 from streams.panel.store.cursors import PAGE
-from streams.panel.store.rules import DomainRow, PolicyRow, SafeRow, SafeWanted
+from streams.panel.store.rules import DomainRow, PolicyRow, SafeRow
+from streams.panel.store.safe_networks import Coverage
 
 calls = Calls("rules")
 Scope = Annotated[Text, Path(description="everyone, group:a/b, domain:example.org or account:user@example.org")]
@@ -20,17 +22,23 @@ Scope = Annotated[Text, Path(description="everyone, group:a/b, domain:example.or
 @calls.get("/safe-networks", right=Right.READ)
 def safe_networks(
     call: Caller,
+    wanted: SafeNetworksWanted,
     *,
-    scope: Text | None = None,
-    text: Text | None = None,
     cursor: Text | None = None,
     size: Size = PAGE,
 ) -> Listed[SafeRow]:
     """The safe networks in the token's scopes, the latest first; expired ones too."""
-    wanted = SafeWanted(None if scope is None else call.scope(scope), text)
     with call.panel.store.reading() as connection:
         page = rules.safe_networks(connection, call.reader.visible, wanted, cursor=cursor or None, size=size)
     return Listed.of(page)
+
+
+@calls.get("/safe-networks/coverage", right=Right.READ)
+def coverage(call: Caller, scope: Annotated[Text, Query()], network: Annotated[Text, Query()]) -> Coverage:
+    """What a safe network would cover of the networks seen in incidents: ask before it is added."""
+    canonical = call.scope(scope)
+    with call.panel.store.reading() as connection:
+        return rules.coverage(connection, call.reader.visible, network, scope=canonical)
 
 
 @calls.post("/safe-networks", right=Right.MARK_SAFE)
@@ -77,6 +85,12 @@ def set_policy(call: Caller, scope: Scope, sent: PolicySent) -> None:
 def inherit(call: Caller, scope: Scope) -> None:
     """Superior level settings: let every field of a scope inherit."""
     call.decide.inherit(scope)
+
+
+@calls.post("/policies/{scope:path}/reset", right=Right.CHANGE_RULES)
+def reset_policy(call: Caller, scope: Scope) -> None:
+    """Switch everything off in a scope, whatever is set above it."""
+    call.decide.reset_policy(scope)
 
 
 @calls.get("/domains", right=Right.READ)

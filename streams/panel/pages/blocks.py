@@ -1,6 +1,5 @@
 """Blocks: who is denied until when and why, and who was."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -9,8 +8,7 @@ from starlette.responses import Response
 from streams.core.accounts import canonical_domain, canonical_group
 from streams.errors import UsageError
 from streams.panel.forms import Form
-from streams.panel.pages.csv_text import Cell, csv_download, moment
-from streams.panel.pages.exports import note_export, refuse_wrong_filters
+from streams.panel.pages.exports import blocks_csv, refuse_wrong_filters
 from streams.panel.pages.orders import account_path
 from streams.panel.problems import Problem
 from streams.panel.rights import Right
@@ -79,38 +77,7 @@ def export(visit: Visit) -> Response:
     """The blocks as asked for, as CSV."""
     asked = _asked(visit)
     refuse_wrong_filters(asked.form)
-    note_export(visit, "blocks")
-    _ = visit.gettext
-    columns = (
-        _("Account"),
-        _("Since"),
-        _("Ordered until"),
-        _("Ends"),
-        _("Reason"),
-        _("Incident"),
-        _("By"),
-        _("Lifted by"),
-        _("Why lifted"),
-        _("Networks that stay open"),
-    )
-    return csv_download("blocks.csv", columns, _rows(visit, asked))
-
-
-def _rows(visit: Visit, asked: Asked) -> Iterator[list[Cell]]:
-    with visit.panel.store.reading() as connection:
-        for row in blocks.every(connection, visit.reader.visible, asked.wanted, now_ms=visit.now_ms):
-            yield [
-                row.account,
-                moment(row.from_ms),
-                moment(row.until_ms),
-                moment(row.ends_ms),
-                row.reason,
-                row.incident,
-                row.actor,
-                row.lifted_by,
-                row.lifted_reason,
-                " ".join(row.except_networks),
-            ]
+    return blocks_csv(visit, asked.wanted)
 
 
 def _asked(visit: Visit) -> Asked:

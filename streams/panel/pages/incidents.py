@@ -1,7 +1,7 @@
 """Security incidents: the list with its filters, its live news and its CSV."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -9,15 +9,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from streams.errors import UsageError
-from streams.panel.pages.csv_text import Cell, csv_download, moment
-from streams.panel.pages.exports import note_export, refuse_wrong_filters
+from streams.panel.pages.exports import incidents_csv, refuse_wrong_filters
 from streams.panel.pages.incident_filters import Asked, asked_of, rule_choices, sort_links, status_choices
 from streams.panel.pages.likely import likelihood
-from streams.panel.pages.sentences import briefly, why
+from streams.panel.pages.sentences import briefly
 from streams.panel.pages.verdicts import VERDICTS
 from streams.panel.problems import Problem
 from streams.panel.rights import Right
 from streams.panel.store import incidents, rules
+from streams.panel.streams import Streamed
 from streams.panel.web import Pages, Visit
 
 PATH = "/incidents"
@@ -82,7 +82,9 @@ def listing(visit: Visit) -> Response:
 def news(visit: Visit) -> Response:
     """Events that say how many incidents have opened since the page was made, for its script."""
     seen, newest = (_number(visit.asked.get(name, "")) for name in ("seen", "newest"))
-    return EventSourceResponse(_news(visit, asked_of(visit), seen, newest), ping=int(NEWS_EVERY_S))
+    events = EventSourceResponse(_news(visit, asked_of(visit), seen, newest), ping=int(NEWS_EVERY_S))
+    assert visit.session is not None
+    return Streamed(visit.panel.streams, visit.session.session_id, events)
 
 
 @pages.get("/incidents.csv", right=Right.EXPORT)
@@ -90,52 +92,7 @@ def export(visit: Visit) -> Response:
     """The incidents as asked for, as CSV."""
     asked = asked_of(visit)
     refuse_wrong_filters(asked.form)
-    note_export(visit, "incidents")
-    _ = visit.gettext
-    columns = (
-        _("Incident"),
-        _("Account"),
-        _("Opened"),
-        _("Reason"),
-        _("Rule"),
-        _("Found"),
-        _("Allowed"),
-        _("Window in minutes"),
-        _("Messages in 24 hours"),
-        _("Countries"),
-        _("Networks"),
-        _("Likelihood of a takeover"),
-        _("Status"),
-        _("Blocked until"),
-        _("Verdict"),
-        _("Reviewed by"),
-        _("Reviewed at"),
-    )
-    return csv_download("incidents.csv", columns, _rows(visit, asked))
-
-
-def _rows(visit: Visit, asked: Asked) -> Iterator[list[Cell]]:
-    with visit.panel.store.reading() as connection:
-        for row in incidents.every(connection, visit.reader.visible, asked.wanted, now_ms=visit.now_ms):
-            yield [
-                row.id,
-                row.account,
-                moment(row.opened_ms),
-                why(visit.words, row.rule, row.count, row.limit, row.window),
-                row.rule,
-                row.count,
-                row.limit,
-                row.window,
-                row.messages_24h,
-                row.distinct_countries,
-                row.networks_ever,
-                row.score,
-                row.status(visit.now_ms),
-                moment(row.blocked_until_ms),
-                row.verdict,
-                row.reviewer,
-                moment(row.reviewed_ms),
-            ]
+    return incidents_csv(visit, asked.wanted)
 
 
 async def _news(visit: Visit, asked: Asked, seen: int, newest: int) -> AsyncIterator[ServerSentEvent]:

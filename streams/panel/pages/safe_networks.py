@@ -1,6 +1,5 @@
 """Safe networks: all in the reader's scope, with who, when, why and until when; removed at any time."""
 
-from collections.abc import Iterator
 from urllib.parse import urlencode
 
 from starlette.responses import Response
@@ -10,8 +9,7 @@ from streams.core.addresses import parse_network
 from streams.core.refusal import Refused
 from streams.errors import UsageError
 from streams.panel.forms import Form
-from streams.panel.pages.csv_text import Cell, csv_download, moment
-from streams.panel.pages.exports import note_export, refuse_wrong_filters
+from streams.panel.pages.exports import refuse_wrong_filters, safe_networks_csv
 from streams.panel.pages.sentences import scope_name
 from streams.panel.problems import NotFound, Problem
 from streams.panel.rights import Right
@@ -19,8 +17,6 @@ from streams.panel.store import rules
 from streams.panel.web import Pages, Visit
 
 PATH = "/safe-networks"
-EXPORTED = 500
-"""Rows of an export that are read at once."""
 
 pages = Pages()
 
@@ -80,22 +76,7 @@ def export(visit: Visit) -> Response:
     """The safe networks as asked for, as CSV."""
     form, wanted = _asked(visit)
     refuse_wrong_filters(form)
-    note_export(visit, "safe-networks")
-    _ = visit.gettext
-    columns = (_("Scope"), _("Network"), _("Description"), _("By"), _("Since"), _("Until"))
-    return csv_download("safe-networks.csv", columns, _rows(visit, wanted))
-
-
-def _rows(visit: Visit, wanted: rules.SafeWanted) -> Iterator[list[Cell]]:
-    cursor = None
-    while True:
-        with visit.panel.store.reading() as connection:
-            page = rules.safe_networks(connection, visit.reader.visible, wanted, cursor=cursor, size=EXPORTED)
-        for row in page.rows:
-            yield [row.scope, row.network, row.description, row.actor, moment(row.time_ms), moment(row.expires_ms)]
-        if page.next is None:
-            return
-        cursor = page.next
+    return safe_networks_csv(visit, wanted)
 
 
 def _asked(visit: Visit) -> tuple[Form, rules.SafeWanted]:

@@ -1,5 +1,5 @@
 """
-Owners from the command line: the first one, one who has lost the password, and a link for the demo.
+Owners from the command line: the first one, one who has lost the password or the second factor, and a link for the demo.
 
 Decision: whoever may read the panel's settings and database may make owners; there is no default password, and none is
 ever typed on a command line.
@@ -9,7 +9,9 @@ import time
 
 from streams.core.accounts import LONGEST_NAME
 from streams.errors import NotFoundError, UsageError
+from streams.panel.people.entry import first_scope
 from streams.panel.people.links import INVITE, MINUTE_MS, RESET, SIGN_IN, make_link
+from streams.panel.people.staff import drop_second_factor
 from streams.panel.rights import Role
 from streams.panel.security import own_address
 from streams.panel.store import Store, audit, people
@@ -77,6 +79,29 @@ def sign_in_link(store: Store, settings: Settings, name: str | None, *, actor: s
             )
         path = make_link(connection, SIGN_IN, actor=actor, now_ms=now_ms, lifetime_ms=SIGN_IN_MS, person_id=person_id)
     return _address(settings) + path
+
+
+def reset_second_factor(store: Store, name: str, *, actor: str) -> str:
+    """
+    Take somebody's second factor away: for an owner who has lost it, or after the loss of `panel_secret_keys`.
+
+    The name as it is stored. Raises NotFoundError for a name that nobody has.
+    """
+    with store.writing() as connection:
+        person = people.by_name(connection, name.strip().lower())
+        if person is None:
+            raise NotFoundError(f"nobody signs in to the panel as {name[:80]!r}")
+        drop_second_factor(connection, person.id)
+        scope = first_scope(person.scopes)
+        audit.note(
+            connection,
+            time_ms=_now_ms(),
+            actor=actor,
+            action="second_factor_reset",
+            subject=person.name,
+            scope=scope,
+        )
+    return person.name
 
 
 def _address(settings: Settings) -> str:

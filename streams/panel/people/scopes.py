@@ -8,21 +8,26 @@ from streams.panel.web import Visit
 MOST_SCOPES = 100
 
 
+def typed_scopes(visit: Visit) -> list[str]:
+    """What was typed into the field `scopes`, one a line, or everything; a bare domain or group path is completed."""
+    if visit.form.ticked("everything"):
+        return [EVERYTHING_SCOPE]
+    return [_completed(line) for line in visit.form.lines("scopes", longest=330, most=MOST_SCOPES)]
+
+
 def chosen_scopes(visit: Visit) -> tuple[str, ...]:
     """
-    What was typed into the field `scopes`, one a line, within the visitor's own; a bare domain or group path is taken too.
-    Puts a sentence beside the field for what cannot be used, or is not the visitor's to give.
+    The scopes that were typed, within the visitor's own. Puts a sentence beside the field for what cannot be used, or is not
+    the visitor's to give.
     """
-    form = visit.form
-    everything = form.ticked("everything")
-    lines = [EVERYTHING_SCOPE] if everything else form.lines("scopes", longest=330, most=MOST_SCOPES)
+    form, typed = visit.form, typed_scopes(visit)
     found = []
-    for line in lines:
+    for scope in typed:
         try:
-            found.append(parse_person_scope(_completed(line)))
+            found.append(parse_person_scope(scope))
         except Refused as refusal:
             form.refused("scopes", refusal)
-    if not lines:
+    if not typed:
         form.wrong("scopes", visit.gettext("Name at least one group or domain."))
     elif not visit.reader.covers_all(found, visit.panel.group_of):
         form.wrong("scopes", visit.gettext("You can give only scopes that lie within your own."))

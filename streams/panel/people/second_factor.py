@@ -126,7 +126,7 @@ def _right_step(visit: Visit) -> int | None:
 
 
 def _take_over(visit: Visit, connection: Connection, person: Person, step: int) -> list[str]:
-    people.change(connection, person.id, totp_secret=_typed_secret(visit))
+    people.change(connection, person.id, totp_secret=visit.panel.sealer.seal(_typed_secret(visit)))
     people.use_totp_step(connection, person.id, step)
     return _new_codes(visit, connection, person.id, person.name)
 

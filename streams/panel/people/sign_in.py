@@ -154,7 +154,8 @@ def _half_way(visit: Visit) -> Person:
 
 def _proof(visit: Visit, person: Person, typed: str) -> str:
     """What a typed code is: `second_factor`, `recovery_code`, or empty for none. It is used up."""
-    step = codes.matching_step(person.totp_secret or "", typed, visit.now_ms)
+    secret = visit.panel.sealer.unseal(person.totp_secret)
+    step = None if secret is None else codes.matching_step(secret, typed, visit.now_ms)
     with visit.panel.store.writing() as connection:
         if step is not None:
             return "second_factor" if people.use_totp_step(connection, person.id, step) else ""

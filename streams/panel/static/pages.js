@@ -3,11 +3,19 @@
 
 // <div data-news="…" hidden>: the server says how many incidents have opened since; a link shows them.
 for (const bar of document.querySelectorAll("[data-news]")) {
-  const source = new EventSource(bar.dataset.news);
-  source.addEventListener("news", (event) => {
-    bar.querySelector("[data-text]").textContent = event.data;
-    bar.hidden = false;
-  });
+  let source;
+  const listen = () => {
+    source = new EventSource(bar.dataset.news);
+    source.addEventListener("news", (event) => {
+      bar.querySelector("[data-text]").textContent = event.data;
+      bar.hidden = false;
+    });
+    // a stream that breaks off is opened again by the browser; one that was refused (too many are open) is not
+    source.addEventListener("error", () => {
+      if (source.readyState === EventSource.CLOSED) window.setTimeout(listen, 30000);
+    });
+  };
+  listen();
   window.addEventListener("pagehide", () => source.close());
 }
 

@@ -49,6 +49,25 @@ document.addEventListener("submit", (event) => {
   }
 });
 
+// <input type="password" data-reveal="Show">: a button beside it shows what is typed; it is sent, and kept, as a password.
+for (const input of document.querySelectorAll("input[data-reveal]")) {
+  const button = document.createElement("button");
+  const whose = document.createElement("span");
+  whose.className = "unseen";
+  whose.textContent = ` ${input.labels[0].firstChild.textContent.trim()}`;
+  button.type = "button";
+  button.className = "button small";
+  button.append(input.dataset.reveal, whose);
+  const reveal = (shown) => {
+    input.type = shown ? "text" : "password";
+    button.setAttribute("aria-pressed", String(shown));
+  };
+  reveal(false);
+  button.addEventListener("click", () => reveal(input.type === "password"));
+  input.form.addEventListener("submit", () => reveal(false));
+  input.after(button);
+}
+
 // <button data-copy="id">: puts the text of an element on the clipboard.
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = !navigator.clipboard;

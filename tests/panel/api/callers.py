@@ -48,3 +48,7 @@ class Program:
     async def __call__(self, method: str, path: str, sent: Any = None, **asked: Any) -> httpx.Response:
         """One call under /api/v1."""
         return await self._client.request(method, f"/api/v1{path}", json=sent, params=asked or None)
+
+    async def send_text(self, method: str, path: str, text: str, kind: str) -> httpx.Response:
+        """One call with a body that is no JSON."""
+        return await self._client.request(method, f"/api/v1{path}", content=text, headers={"Content-Type": kind})

@@ -76,6 +76,52 @@ async def test_a_foreign_scope_is_not_there(site: Site) -> None:
         assert (await program(method, path, body)).status_code == 404, path
 
 
+@pytest.mark.parametrize("role", [Role.READER, Role.HELP_DESK, Role.ADMINISTRATOR])
+async def test_every_call_is_closed_to_a_foreign_scope(site: Site, role: Role) -> None:
+    """Whatever is named of another domain is not found or refused, and no list has it: for every call that there is."""
+    fill(site.panel.store, Population(5, domains=1, accounts=3).story(20))
+    found = (await Program(site, token(site, Role.OWNER))("GET", "/incidents")).json()["items"][0]
+    domain = found["account"].rpartition("@")[2]
+    stranger = site.add(f"boss@{domain}", Role.READER, f"domain:{domain}")
+    names = {
+        "incident": found["id"],
+        "account": found["account"],
+        "scope": f"domain:{domain}",
+        "domain": domain,
+        "person": str(stranger),
+        "invitation": "1",
+    }
+    program = Program(site, token(site, role, f"domain:{OWN}"))
+    for (method, path), right in CALLS.items():
+        if right not in ROLE_RIGHTS[role]:
+            continue
+        filled = re.sub(r"\{(\w+)(?::path)?\}", lambda name: names[name[1]], path)
+        asked = {"scope": names["scope"], "network": "192.0.2.0/24"} if path.startswith("/safe-networks") else {}
+        answer = await program(method, filled, bodies(domain).get((method, path)), **asked)
+
+        named = method != "GET" or filled != path
+        assert answer.status_code in ((403, 404, 422) if named else (200, 404)), (method, path, answer.text)
+        assert answer.status_code != 422 or path == "/invitations", (method, path, answer.text)
+        assert found["account"] not in answer.text.replace(filled, ""), (method, path)
+
+
+def bodies(domain: str) -> dict[tuple[str, str], object]:
+    """What each call takes, about a domain; those that take nothing are not named."""
+    person = {"role": "reader", "scopes": [f"domain:{OWN}"]}
+    return {
+        ("POST", "/incidents/{incident}/review"): {"verdict": "other"},
+        ("POST", "/accounts/{account:path}/block"): {},
+        ("POST", "/accounts/{account:path}/unblock"): {},
+        ("POST", "/accounts/{account:path}/reset"): {},
+        ("POST", "/safe-networks"): {"scope": f"domain:{domain}", "network": "192.0.2.0/24", "description": "x"},
+        ("PUT", "/policies/{scope:path}"): {"fields": {"allowed_ips": 1}},
+        ("PUT", "/domains/{domain}"): {"group": None},
+        ("POST", "/domains/import"): f"{domain},a/b",
+        ("PUT", "/people/{person}"): person,
+        ("POST", "/invitations"): {**person, "name": f"new@{domain}", "scopes": [f"domain:{domain}"]},
+    }
+
+
 async def test_a_token_is_never_worth_more_than_its_maker(site: Site) -> None:
     """Once its maker has a lower role, smaller scopes, or is disabled, it is refused."""
     for role, scope in (("reader", "everything"), ("administrator", "domain:a.example")):
@@ -115,6 +161,16 @@ async def test_what_is_wrong_is_said(site: Site) -> None:
         assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), path
         assert answer.json()["status"] == status
         assert word in answer.json()["detail"].lower(), answer.text
+
+
+async def test_a_browser_that_is_led_to_a_call_shows_nothing(site: Site) -> None:
+    """Answers are downloads that nobody keeps, and nothing guesses another type."""
+    program = Program(site, token(site, Role.OWNER))
+    for path in ("/incidents", "/nothing", "/people", "/incidents?size=x"):
+        headers = (await program("GET", path)).headers
+        assert headers["content-disposition"] == 'attachment; filename="api.json"'
+        assert headers["cache-control"] == "no-store"
+        assert headers["x-content-type-options"] == "nosniff"
 
 
 def test_what_changes_something_needs_more_than_reading() -> None:

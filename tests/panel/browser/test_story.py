@@ -42,6 +42,19 @@ def test_the_takeover_is_found_understood_and_told_from_the_traveller(page: Page
     assert policies[f"domain:{DOMAIN}"]["notify"] == ["postmaster@example.org"]
 
 
+def test_a_typed_password_can_be_looked_at(page: Page) -> None:
+    """A button shows it and hides it again; a form that is sent has it hidden."""
+    page.goto("/sign-in")
+    field, button = page.get_by_label("Password"), page.get_by_role("button", name="Show Password")
+    field.fill("a heap of words")
+
+    button.click()
+    expect(field).to_have_attribute("type", "text")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    button.click()
+    expect(field).to_have_attribute("type", "password")
+
+
 def tells_them_apart(page: Page) -> None:
     """The list has the likeliest on top, with its mark, and the traveller with another."""
     expect(page.get_by_role("heading", name="Security incidents", level=1)).to_be_visible()

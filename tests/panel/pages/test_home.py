@@ -1,7 +1,16 @@
 """The first page after signing in."""
 
+from confluent_kafka import TopicPartition
+
+from streams.bus.clients import new_consumer
+from streams.bus.group_lag import GroupLag
+from streams.bus.partitions import reader_config
+from streams.bus.producer import Producer
 from streams.panel.pages.home import by_day
 from streams.panel.store.activity import Hour
+from streams.settings import Settings
+from streams.topology import LOGINS, WORKER_INPUTS
+from tests.eventually import eventually
 from tests.panel.pages.house import House
 from tests.panel.pages.records import DAY_MS, FOREIGNER, NOW_MS, THIEF, TRAVELLER, review, taken_over, told, travelling
 
@@ -60,6 +69,47 @@ def test_on_a_working_broker_the_pipeline_is_well_and_misses_logins(live_house: 
 
     assert "well Panel Everything on the topics is read." in text
     assert "look Doors and log readers No login was reported since" in text
+
+
+def test_a_worker_that_does_not_keep_up_is_trouble(live_house: House) -> None:
+    """Whoever sees everything learns the number, others that it is late; once it has caught up all is well."""
+    house = live_house
+    settings, app = house.panel.settings, house.panel.settings.app
+    late = GroupLag(settings, app, WORKER_INPUTS, every_s=0.05, late_s=0.05)
+    house.panel.worker_lag.stop()
+    house.panel.worker_lag = late
+    _write_login(settings)
+    late.start()
+
+    eventually(lambda: late.overdue == 1, 30, what="the login is overdue")
+    owner, own = (visitor.get("/").text for visitor in (house.visitor(), house.visitor("reader", "domain:example.org")))
+    german = house.visitor(language="de").get("/").text
+    _commit_all(settings, app)
+    eventually(lambda: late.overdue == 0, 30, what="the group is there")
+    done = house.visitor().get("/").text
+
+    assert "trouble Worker The worker is 1 record behind: new incidents and blocks come late." in owner
+    assert "look Worker The worker is late: new incidents" in own
+    assert "Der Worker liegt 1 Eintrag zurück" in german
+    assert "well Worker Every login is judged at once." in done
+
+
+def _write_login(settings: Settings) -> None:
+    producer = Producer(settings)
+    producer.send(LOGINS.name, b"{}", key="ann@example.org")
+    producer.flush(10)
+    producer.close()
+
+
+def _commit_all(settings: Settings, group: str) -> None:
+    """As a worker does that has judged everything."""
+    member = new_consumer(reader_config(settings, group))
+    ends = [
+        TopicPartition(LOGINS.name, number, member.get_watermark_offsets(TopicPartition(LOGINS.name, number))[1])
+        for number in range(settings.partitions)
+    ]
+    member.commit(offsets=ends, asynchronous=False)
+    member.close()
 
 
 def test_hours_become_days_and_days_before_the_first_known_login_have_no_number() -> None:
