@@ -1,342 +1,280 @@
 """
-The panel's store: how fast it takes in incident revisions, and what each list costs with a million incidents in it.
+The panel: how fast its read model takes in incident revisions, and how long each page takes, with a million incidents.
 
-On SQLite and, where it is installed, on a PostgreSQL of its own with its defaults. The database is filled with rows like
-those that the follower writes; then revisions are taken in on top of it, through the code that the follower calls, and
-each query of each page is timed for readers with everything, with a group, and with one domain. A query's figure is the
-time until its rows are in Python: the median and the slowest of several rounds.
+On SQLite and, where it is installed, on a PostgreSQL of its own. The database is filled as the follower would have left it
+(`panel_fill`); then the follower itself takes revisions in on top of that, from the embedded broker, and every page is
+asked for by readers with everything, with a group, and with one domain. A page's figure is the time from the request to
+the whole answer inside this process: query, template and all. Filters that leave few of the million stand beside common
+ones; the connections of the database are new after the first rounds, so the slowest answer has cold caches in it.
 """
 
 import argparse
+import asyncio
 import shutil
 import tempfile
 import time
-import uuid
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
-from random import Random
 from statistics import median
 from typing import Any
+from urllib.parse import urlencode
 
-from sqlalchemy import Connection
+from sqlalchemy import delete
 
-from streams.panel.store import EVERYTHING, Store, Visible, activity, audit, blocks, incidents, ingest, rows, rules
-from streams.panel.store.incidents import Wanted
-from streams.panel.store.packing import packed
-from streams.panel.store.progress import raise_numbers
-from streams.panel.store.tables import (
-    ACCOUNT,
-    BLOCK,
-    DEED,
-    DOMAIN,
-    HOURLY,
-    INCIDENT,
-    INCIDENT_RECORD,
-    NETWORK,
-    REVIEW,
-    SUMMARY,
-)
-from streams.panel.store.writes import insert_new
-from tests.panel.store.feeding import batches, items
-from tests.panel.store.population import DAY_MS, HOUR_MS, START_MS, Population
+from benchmarks.panel_fill import DAYS, NOW_MS, RARE_TEXT, fill
+from streams.bus.embedded import EmbeddedBroker
+from streams.panel.panel import Panel
+from streams.panel.store import EVERYTHING, Store, audit, blocks, incidents
+from streams.panel.store.follower import Follower
+from streams.panel.store.tables import OFFSET
+from streams.records.codec import Codec
+from streams.settings import Settings
+from tests.panel.store.feeding import produce
+from tests.panel.store.population import DAY_MS, START_MS, Population
 from tests.panel.store.postgres_server import PostgresServer, binaries
+from tests.panel.visitors import Browser, Clock, Site, quick_passwords
 
-CHUNK = 5_000
-DAYS = 90
-NOW_MS = START_MS + DAYS * DAY_MS
-Rows = list[dict[str, Any]]
+NOWHERE = "127.0.0.1:1"
+OK, NOT_FOUND = 200, 404
+WITHIN_MS = 100
+"""What the slowest page may take."""
+TAKEN_IN = 40_000
+MOST_ROUNDS = 3
+"""Of taking in: each takes as long as many pages."""
+CAUGHT_UP_WITHIN_S = 120
+Figures = dict[str, Any]
 
 
-def run(options: argparse.Namespace) -> dict[str, Any]:
+def run(options: argparse.Namespace) -> Figures:
     """Figures by database."""
     found = {}
-    folder = Path(tempfile.mkdtemp(prefix="loginwatch-bench-"))
-    try:
-        found["SQLite"] = measured(str(folder / "panel.sqlite"), options)
-    finally:
-        shutil.rmtree(folder)
-    if binaries() is not None:
-        with PostgresServer(("-c", "shared_buffers=512MB")) as server:
-            found["PostgreSQL"] = measured(server.database(), options)
+    with databases() as each:
+        for name, database in each:
+            found[name] = measured(database, options)
     return found
 
 
-def measured(database: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Fill, take in, ask."""
+@contextmanager
+def databases() -> Iterator[Iterator[tuple[str, str]]]:
+    """An empty database of each kind that is there, by name; thrown away after."""
+    folder = Path(tempfile.mkdtemp(prefix="loginwatch-bench-"))
+
+    def each() -> Iterator[tuple[str, str]]:
+        yield "SQLite", str(folder / "panel.sqlite")
+        if binaries() is not None:
+            with PostgresServer(("-c", "shared_buffers=512MB")) as server:
+                yield "PostgreSQL", server.database()
+
+    try:
+        yield each()
+    finally:
+        shutil.rmtree(folder)
+
+
+def measured(database: str, options: argparse.Namespace) -> Figures:
+    """Fill, ask, take in: pages first, so that they are asked of what was filled."""
+    population = Population(options.seed, domains=options.domains, accounts=options.accounts, days=DAYS)
     with Store(database) as store:
-        population = Population(options.seed, domains=options.domains, accounts=options.accounts, days=DAYS)
         began = time.monotonic()
         fill(store, population, options.incidents)
-        filled_s = time.monotonic() - began
-        taken_in = take_in(store, Population(options.seed + 1, accounts=options.accounts, domains=options.domains))
-        return {
-            "fill_s": round(filled_s),
-            "revisions_per_s": taken_in,
-            "queries": ask(store, population, options.rounds),
-        }
+        filled_s = round(time.monotonic() - began)
+        histories = history(store, population, options.rounds)
+    pages = asyncio.run(asked(database, population, options.rounds))
+    fresh = Population(options.seed + 1, accounts=options.accounts, domains=options.domains)
+    with Store(database) as store:
+        taken_in = [
+            take_in(store, fresh, NOW_MS + number * DAY_MS) for number in range(min(options.rounds, MOST_ROUNDS))
+        ]
+    return {"fill_s": filled_s, "incidents": options.incidents, "taken_in": taken_in, "pages": pages, **histories}
 
 
-def take_in(store: Store, population: Population, number: int = 10_000) -> dict[str, int]:
-    """Revisions per second, of wall clock and of CPU of this process: three of each incident, as the follower has them."""
+# --- intake
+
+
+def take_in(store: Store, population: Population, since_ms: int) -> dict[str, int]:
+    """Revisions that the follower writes in a second, and in a second of this process's CPU: three of each incident."""
     told = [
         ("incidents", revision["account"], revision)
-        for at in range(number // 3)
-        for revision in population.incident(opened_ms=NOW_MS + at * 1000, revisions=3)
+        for at in range(TAKEN_IN // 3)
+        for revision in population.incident(opened_ms=since_ms + at * 1000, revisions=3)
     ]
-    wall, cpu = time.perf_counter(), time.process_time()
-    for some in batches(items(told), 2_000):  # encoded here too, which the follower does not pay
-        with store.writing() as connection:
-            raise_numbers(connection, ingest.write(connection, some))
-    return {
-        "wall": round(len(told) / (time.perf_counter() - wall)),
-        "cpu": round(len(told) / (time.process_time() - cpu)),
-    }
-
-
-def fill(store: Store, population: Population, number: int) -> None:
-    """A million incidents of 90 days, a fifth reviewed, with blocks, networks, deeds and counts."""
-    draw = Random(1)
-    templates = [population.incident()[0] for _ in range(500)]
-    bodies = [packed(record) for record in templates]
-    counts: dict[str, Counter[Any]] = {"domain": Counter(), "open": Counter(), "account": Counter(), "hour": Counter()}
-    made: dict[str, Rows] = {}
-    for at in range(number):
-        n = draw.randrange(len(templates))
-        template = templates[n]
-        account = population.accounts[int(len(population.accounts) * draw.random())]
-        opened = START_MS + at * DAYS * DAY_MS // number
-        for table, row in _incident_rows(draw, template, bodies[n], account, opened):
-            made.setdefault(table, []).append(row)
-        _count(counts, made["incident"][-1])
-        if len(made["incident"]) >= CHUNK:
-            _insert(store, made)
-            made = {}
-    _insert(store, made)
-    _insert(store, dict(_counted(population, counts)))
-    _insert(store, {"network": list(_networks(population))})
-    if store.engine.dialect.name == "postgresql":
-        with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("VACUUM ANALYZE")
-
-
-def _incident_rows(
-    draw: Random, template: dict[str, Any], body: bytes, account: str, opened: int
-) -> Iterator[tuple[str, Any]]:
-    identity = str(uuid.UUID(int=draw.getrandbits(128), version=4))
-    blocked = None if template["blocked_until"] is None else opened + 24 * HOUR_MS
-    record = {
-        **template,
-        "id": identity,
-        "account": account,
-        "opened": opened,
-        "revised": opened,
-        "blocked_until": blocked,
-    }
-    reviewed = draw.random() < 0.2
-    verdict = draw.choice(("compromised", "compromised", "mobile", "travelling", "other")) if reviewed else ""
-    row = {**rows.incident_row(record), "verdict": verdict, "reviewed_ms": opened if reviewed else None, "reviewer": ""}
-    yield "incident", row
-    yield "record", {"id": identity, "record": body}
-    if blocked is not None:
-        yield "block", rows.block_row(_block(record, blocked))
-    if reviewed:
-        review = {"id": identity, "incident": identity, "account": account, "time": opened, "verdict": verdict}
-        yield "review", rows.review_row({**review, "note": "", "actor": "help@example.org"}, opened)
-        yield "deed", _deed(identity, account, opened)
-
-
-def _block(record: dict[str, Any], until: int) -> dict[str, Any]:
-    return {
-        "id": record["id"],
-        "account": record["account"],
-        "state": "blocked",
-        "from": record["opened"],
-        "until": until,
-        "reason": record["summary"],
-        "incident": record["id"],
-        "actor": "loginwatch",
-        "except_networks": [],
-    }
-
-
-def _deed(identity: str, account: str, time_ms: int) -> dict[str, Any]:
-    return {
-        "id": identity,
-        "time_ms": time_ms,
-        "actor": "help@example.org",
-        "action": "incident.review",
-        "scope": f"account:{account}",
-        "account": account,
-        "domain": account.rpartition("@")[2],
-        "group": "",
-        "subject": identity,
-        "reason": "",
-        "before": None,
-        "after": None,
-        "address": "",
-    }
-
-
-def _count(counts: dict[str, Counter[Any]], row: dict[str, Any]) -> None:
-    counts["domain"][row["domain"]] += 1
-    counts["open"][row["domain"]] += not row["verdict"]
-    counts["account"][row["account"]] += 1
-    hour = row["opened_ms"] // HOUR_MS * HOUR_MS
-    counts["hour"][hour, row["domain"]] += 1
-    counts["hour"][hour, ""] += 1
-
-
-def _counted(population: Population, counts: dict[str, Counter[Any]]) -> Iterator[tuple[str, Rows]]:
-    numbers = {domain: population.group_of(number) or "" for number, domain in enumerate(population.domains)}
-    yield (
-        "domain",
-        [
-            {
-                "domain": domain,
-                "group": group,
-                "declared": True,
-                "incidents": counts["domain"][domain],
-                "unreviewed": counts["open"][domain],
-            }
-            for domain, group in numbers.items()
-        ],
-    )
-    yield "account", [{"account": account, "incidents": number} for account, number in counts["account"].items()]
-    yield (
-        "hourly",
-        [
-            {"hour_ms": hour, "domain": domain, "logins": 0, "incidents": number, "blocks": 0}
-            for (hour, domain), number in counts["hour"].items()
-        ],
-    )
-    yield "summary", [{"summary": f"{number} networks > 3 allowed within 60 minutes"} for number in range(50)]
-
-
-def _networks(population: Population) -> Iterator[dict[str, Any]]:
-    for account in population.accounts:
-        networks = {record["network"]: record for record in (population.network(NOW_MS) for _ in range(5))}
-        yield from rows.network_rows({"account": account, "networks": list(networks.values())})
-
-
-TABLES = {
-    "incident": INCIDENT,
-    "record": INCIDENT_RECORD,
-    "block": BLOCK,
-    "review": REVIEW,
-    "deed": DEED,
-    "domain": DOMAIN,
-    "account": ACCOUNT,
-    "hourly": HOURLY,
-    "summary": SUMMARY,
-    "network": NETWORK,
-}
-
-
-def _insert(store: Store, made: dict[str, Rows]) -> None:
     with store.writing() as connection:
-        for name, found in made.items():
-            for start in range(0, len(found), CHUNK):
-                insert_new(connection, TABLES[name], found[start : start + CHUNK])
+        connection.execute(delete(OFFSET))  # each round has a broker of its own, whose offsets begin anew
+    with EmbeddedBroker() as broker:
+        produce(broker, told)
+        follower = Follower(broker.settings, Codec(), store)
+        wall, cpu = time.perf_counter(), time.process_time()
+        follower.start()
+        try:
+            if not follower.caught_up.wait(CAUGHT_UP_WITHIN_S):
+                raise RuntimeError(f"the follower did not catch up: {follower.problem()}")
+            return {
+                "wall": round(len(told) / (time.perf_counter() - wall)),
+                "cpu": round(len(told) / (time.process_time() - cpu)),
+            }
+        finally:
+            follower.stop()
 
 
-Query = Callable[[Connection, Visible], Any]
+# --- pages
 
 
-def queries(population: Population) -> dict[str, Query]:
-    """What the pages ask, by what it is for."""
+def pages(population: Population, incident: str) -> dict[str, str]:
+    """The addresses of all pages that read many rows, by what is asked for."""
     account = population.accounts[len(population.accounts) // 2]
+    domain = population.domains[-1]
 
-    def listed(**wanted: Any) -> Query:
-        return lambda c, v: incidents.listed(c, v, Wanted(**wanted), now_ms=NOW_MS)
+    def listed(**filters: str) -> str:
+        return f"/incidents?{urlencode(filters)}"
 
-    def deep(c: Connection, v: Visible) -> Any:
-        late = Wanted(since_ms=START_MS + 40 * DAY_MS, until_ms=START_MS + 50 * DAY_MS)
-        page = incidents.listed(c, v, late, now_ms=NOW_MS)
-        return incidents.listed(c, v, late, now_ms=NOW_MS, cursor=page.next)
+    def day(number: int) -> str:
+        return time.strftime("%Y-%m-%d", time.gmtime((START_MS + number * DAY_MS) / 1000))
 
-    newest = listed()
     return {
-        "home: counts": lambda c, v: incidents.counts(c, v, now_ms=NOW_MS, today_ms=NOW_MS - DAY_MS),
-        "home: plot of 7 days": lambda c, v: activity.hourly(c, v, since_ms=NOW_MS - 7 * DAY_MS, until_ms=NOW_MS),
-        "banner": incidents.unreviewed,
-        "incidents, newest": newest,
+        "home": "/",
+        "incidents": "/incidents",
         "incidents, likeliest": listed(sort="likeliest"),
-        "incidents, in the middle": deep,
-        "incidents, unreviewed": listed(status="unreviewed"),
-        "incidents, unreviewed, likeliest": listed(status="unreviewed", sort="likeliest"),
-        "incidents, blocked": listed(status="blocked", sort="likeliest"),
-        "incidents, observed": listed(status="observed"),
+        "incidents, ten days in the middle": listed(since=day(40), until=day(50)),
+        "incidents, the same, likeliest": listed(since=day(40), until=day(50), sort="likeliest"),
+        "incidents, not reviewed": listed(status="unreviewed"),
+        "incidents, not reviewed, likeliest": listed(status="unreviewed", sort="likeliest"),
+        "incidents, blocked now": listed(status="blocked", sort="likeliest"),
+        "incidents, observed": listed(status="observed", sort="likeliest"),
         "incidents, reviewed as travelling": listed(status="reviewed:travelling", sort="likeliest"),
         "incidents, rule countries": listed(rule="countries", sort="likeliest"),
-        "incidents of a small domain": listed(domain=population.domains[-1], sort="likeliest"),
+        "incidents, rule ips": listed(rule="ips"),
+        "incidents of a small domain": listed(domain=domain, sort="likeliest"),
         "incidents of a group": listed(group="reseller-1", sort="likeliest"),
         "incidents, text in a few accounts": listed(text=account[:8]),
         "incidents, text in many accounts": listed(text="info", sort="likeliest"),
+        "incidents, text in all sentences": listed(text="networks", sort="likeliest"),
+        "incidents, text in a rare sentence": listed(text=RARE_TEXT, sort="likeliest"),
         "incidents, text in none": listed(text="nobody has this"),
-        "incidents, by network": listed(text="198.51.100.0/30"),
+        "incidents, by a small network": listed(text="198.51.100.0/30"),
+        "incidents, by a large network": listed(text="198.51.100.0/22", sort="likeliest"),
         "incidents, a rare combination": listed(
             status="reviewed:other", rule="countries", text="x.y9", sort="likeliest"
         ),
-        "incident": lambda c, v: [incidents.one(c, v, row.id) for row in newest(c, v).rows[:1]],
-        "account: incidents, blocks, deeds": lambda c, v: (
-            incidents.of_account(c, v, account),
-            blocks.of_account(c, v, account),
-            audit.of_account(c, v, account),
+        "incidents, a combination of common ones": listed(
+            status="observed", rule="countries", text="anna", group="reseller-2", sort="likeliest"
         ),
-        "blocks in force": lambda c, v: blocks.listed(c, v, blocks.Wanted(), now_ms=NOW_MS),
-        "blocks, all": lambda c, v: blocks.listed(c, v, blocks.Wanted(in_force=False), now_ms=NOW_MS),
-        "safe network would cover": lambda c, v: rules.coverage(c, v, "198.51.100.0/24"),
-        "domains as a tree": rules.tree,
-        "audit": lambda c, v: audit.listed(c, v, audit.Wanted()),
+        "incident": f"/incidents/{incident}",
+        "blocks": "/blocks",
+        "blocks, text in a few accounts": f"/blocks?{urlencode({'text': account[:8], 'past': '1'})}",
+        "blocks, text in none": f"/blocks?{urlencode({'text': 'nobody has this', 'past': '1'})}",
+        "blocks of a group": "/blocks?group=reseller-1&past=1",
+        "safe networks": "/safe-networks",
+        "safe networks around an address": "/safe-networks?text=203.0.1.1",
+        "a small safe network would cover": f"/safe-networks/add?network=198.51.100.7&scope=domain:{domain}",
+        "a large one would cover, for everyone": "/safe-networks/add?network=198.51.0.0/17&scope=everyone",
+        "a large one would cover, for a domain": f"/safe-networks/add?network=198.51.0.0/17&scope=domain:{domain}",
+        "a large one would cover, for a group": "/safe-networks/add?network=198.51.0.0/17&scope=group:reseller-1",
+        "a large one would cover, for an account": (
+            f"/safe-networks/add?{urlencode({'network': '198.51.0.0/17', 'scope': f'account:{account}'})}"
+        ),
+        "policies": "/policies",
+        "policy of a domain": f"/policies?scope=domain:{domain}",
+        "domains and groups": "/domains",
+        "people": "/people",
+        "audit": "/audit",
+        "audit, policies only": "/audit?action=policy.",
+        "audit of a person": "/audit?actor=nobody@example.org",
     }
 
 
-def ask(store: Store, population: Population, rounds: int) -> dict[str, dict[str, list[float]]]:
-    """Milliseconds of each query for each reader: median and slowest."""
-    readers = {
-        "everything": EVERYTHING,
-        "a group": Visible.of(["group:reseller-1"]),
-        "a large domain": Visible.of([f"domain:{population.domains[0]}"]),
-        "a small domain": Visible.of([f"domain:{population.domains[-1]}"]),
-    }
-    found: dict[str, dict[str, list[float]]] = {}
-    for what, query in queries(population).items():
-        for reader, visible in readers.items():
-            times = []
-            for _ in range(rounds + 1):
-                with store.reading() as connection:
-                    began = time.perf_counter()
-                    query(connection, visible)
-                    times.append((time.perf_counter() - began) * 1000)
-            found.setdefault(what, {})[reader] = [round(median(times[1:]), 1), round(max(times[1:]), 1)]
+READERS = {
+    "everything": "everything",
+    "a group": "group:reseller-1",
+    "a large domain": "domain:{large}",
+    "a small domain": "domain:{small}",
+}
+
+
+async def asked(database: str, population: Population, rounds: int) -> Figures:
+    """Milliseconds of each page for each reader, from least to most; none where the page is not in a reader's scope."""
+    settings = Settings.model_validate({"bootstrap_servers": NOWHERE, "panel_database": database})
+    clock = Clock()
+    clock.now_ms = NOW_MS
+    panel = Panel(settings, clock_ms=clock, passwords=quick_passwords())
+    site = Site(panel, clock)
+    try:
+        readers = await _signed_in(site, population)
+        with panel.store.reading() as connection:
+            newest = incidents.listed(connection, EVERYTHING, incidents.Wanted(), now_ms=NOW_MS, size=1).rows
+        return await _asked(panel, readers, pages(population, newest[0].id), rounds)
+    finally:
+        panel.close()
+
+
+async def _signed_in(site: Site, population: Population) -> dict[str, Browser]:
+    found = {}
+    for number, (reader, scope) in enumerate(READERS.items()):
+        role = "owner" if scope == "everything" else "administrator"
+        named = scope.format(large=population.domains[0], small=population.domains[-1])
+        found[reader] = await site.signed_in(f"reader{number}@example.org", role, named)
     return found
 
 
-def table(result: dict[str, Any]) -> str:
+async def _asked(panel: Panel, readers: dict[str, Browser], paths: dict[str, str], rounds: int) -> Figures:
+    found: Figures = {what: {reader: [] for reader in readers} for what in paths}
+    foreign = set()
+    for at in range(rounds + 1):
+        if at == 1:
+            panel.store.engine.dispose()  # the first round has made the templates; now the connections are new
+        for (what, path), (reader, browser) in product(paths.items(), readers.items()):
+            if (what, reader) in foreign:
+                continue
+            began = time.perf_counter()
+            answer = await browser.get(path)
+            took_ms = (time.perf_counter() - began) * 1000
+            if answer.status_code == NOT_FOUND:  # outside of somebody's scope nothing is there
+                foreign.add((what, reader))
+            elif answer.status_code != OK:
+                raise RuntimeError(f"{path} answered {answer.status_code}")
+            elif at:
+                found[what][reader].append(round(took_ms, 1))
+    return {what: {reader: sorted(times) for reader, times in each.items()} for what, each in found.items()}
+
+
+def history(store: Store, population: Population, rounds: int) -> Figures:
+    """What the page of an account reads of the database; the rest of it comes from a worker."""
+    account = population.accounts[len(population.accounts) // 2]
+    times = []
+    for _ in range(rounds):
+        with store.reading() as connection:
+            began = time.perf_counter()
+            incidents.of_account(connection, EVERYTHING, account)
+            blocks.of_account(connection, EVERYTHING, account)
+            audit.of_account(connection, EVERYTHING, account)
+            times.append(round((time.perf_counter() - began) * 1000, 1))
+    return {"account_ms": sorted(times)}
+
+
+# --- tables
+
+
+def table(result: Figures) -> str:
     """The figures for people."""
-    lines = []
-    for database, figures in result.items():
-        taken = figures["revisions_per_s"]
-        lines += [f"{database}: {taken['wall']:,} revisions a second ({taken['cpu']:,} per CPU second)", ""]
-        readers = list(next(iter(figures["queries"].values())))
-        lines += [f"| ms: median / slowest | {' | '.join(readers)} |", "|---|" + "---|" * len(readers)]
-        for what, by_reader in figures["queries"].items():
-            cells = [f"{middle:g} / {slowest:g}" for middle, slowest in by_reader.values()]
-            lines.append(f"| {what} | {' | '.join(cells)} |")
-        lines.append("")
-    return "\n".join(lines)
+    return "\n".join(line for database, figures in result.items() for line in _lines(database, figures))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.panel", description=__doc__)
-    for name, size in SIZES.items():
-        parser.add_argument(f"--{name}", type=int, default=size)
-    parser.add_argument("--seed", type=int, default=1)
-    print(table(run(parser.parse_args())))
-
-
-SIZES = {"incidents": 1_000_000, "accounts": 100_000, "domains": 1_000, "rounds": 5}
-
-if __name__ == "__main__":
-    main()
+def _lines(database: str, figures: Figures) -> Iterator[str]:
+    wall, cpu = (sorted(taken[clock] for taken in figures["taken_in"]) for clock in ("wall", "cpu"))
+    longest = max(times[-1] for each in figures["pages"].values() for times in each.values() if times)
+    late = sum(times[-1] > WITHIN_MS for each in figures["pages"].values() for times in each.values() if times)
+    yield (
+        f"**{database}**, {figures['incidents']:,} incidents: {median(wall):,.0f} revisions/s taken in ({wall[0]:,} to "
+        f"{wall[-1]:,}), {median(cpu):,.0f} per second of CPU. Slowest page {longest:g} ms; {late} over {WITHIN_MS} ms."
+    )
+    yield ""
+    readers = list(next(iter(figures["pages"].values())))
+    yield f"| page, ms: median / slowest | {' | '.join(readers)} |"
+    yield "| --- |" + " ---: |" * len(readers)
+    for what, each in figures["pages"].items():
+        cells = [f"{median(times):.1f} / {times[-1]:.1f}" if times else "-" for times in each.values()]
+        yield f"| {what} | {' | '.join(cells)} |"
+    times = figures["account_ms"]
+    yield f"| account, its queries only | {median(times):.1f} / {times[-1]:.1f} |" + " - |" * (len(readers) - 1)
+    yield ""

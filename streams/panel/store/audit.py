@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, insert
+from sqlalchemy import Connection, Row, and_, insert
 
-from streams.panel.store.cursors import MOST, PAGE, Order, Page, whole
+from streams.panel.store.cursors import BEYOND_ALL, MOST, PAGE, Order, Page, whole
 from streams.panel.store.rows import placed
 from streams.panel.store.search import Search, find
 from streams.panel.store.tables import DEED
@@ -135,7 +135,9 @@ def _search(connection: Connection, visible: Visible, wanted: Wanted) -> Search:
     if wanted.scope is not None:
         search.filters.append(lambda c: c.scope == wanted.scope)
     if wanted.action is not None:
-        search.filters.append(lambda c: c.action.startswith(wanted.action, autoescape=True))
+        first = wanted.action
+        search.filters.append(lambda c: and_(c.action >= first, c.action < f"{first}{BEYOND_ALL}"))
+        search.count(connection, search.filters[-1])
     since, until = wanted.since_ms, wanted.until_ms
     if since is not None:
         search.along.append(lambda c: c.time_ms >= since)

@@ -9,8 +9,10 @@ from sqlalchemy import Connection, Row, Select, select
 
 from streams.panel.store.cursors import MOST, PAGE, Order, Page, whole
 from streams.panel.store.search import Search, find
-from streams.panel.store.tables import BLOCK, DOMAIN
+from streams.panel.store.tables import ACCOUNT, BLOCK, DOMAIN
 from streams.panel.store.visible import Visible, below
+from streams.panel.store.wanted import accounts_with
+from streams.panel.store.writes import among
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,9 @@ def _search(connection: Connection, visible: Visible, wanted: Wanted, now_ms: in
     if wanted.text and wanted.text.strip():
         text = wanted.text.strip().lower()
         search.filters.append(lambda c: c.account.contains(text, autoescape=True))
+        names = accounts_with(connection, text, ACCOUNT.c.blocks)
+        if names is not None:
+            search.offer(lambda c: among(connection, c.account, list(names)), sum(names.values()))
     return search
 
 

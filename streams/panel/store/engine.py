@@ -25,6 +25,8 @@ from streams.errors import ConfigurationError, LoginwatchError
 BUSY_MS = 10_000
 """How long a writer waits for another one on SQLite: longer than the follower's largest batch takes."""
 CACHE_KIB = 65_536
+CHECKPOINT_PAGES = 32_768
+"""128 MiB of log before it is written into the file: a page that many batches change is written there once."""
 CONNECT_S = 5
 POOL = 8
 MORE = 40
@@ -115,6 +117,7 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: ConnectionPoolEntry)
         "journal_mode = WAL",
         "synchronous = NORMAL",  # with WAL a power cut loses the last transactions whole, offsets included
         "foreign_keys = ON",
+        f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
         f"cache_size = -{CACHE_KIB}",
         "temp_store = MEMORY",
     ):

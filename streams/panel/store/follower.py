@@ -32,14 +32,17 @@ from streams.panel.store.reading import TOPICS, Item, Reader
 from streams.panel.store.store import Store
 from streams.records.codec import Codec
 from streams.settings import Settings
+from streams.topology import all_topics
 
 log = structlog.get_logger(__name__)
 
-BATCH_RECORDS = 2_000
+BATCH_RECORDS = 4_000
 """In one transaction: a second at most, for which other writers of SQLite wait."""
 BATCH_WAIT_S = 0.05
 LONGEST_PAUSE_S = 5.0
 PROBE_EVERY_S = 3.0
+BUSY_PROBE_S = 27.0
+"""How much longer it waits with that while it reads as fast as it can."""
 STAND_BY_S = 0.5
 TIDY_EVERY_S = 600.0
 PURPOSE = "follower"
@@ -78,11 +81,12 @@ class Follower:
         self.failure: BaseException | None = None
         self._settings = settings
         self._store = store
-        self._reader = Reader(codec, settings.default_domain)
+        self._reader = Reader(codec, settings.default_domain, is_canary=settings.is_canary)
         self._metrics = metrics or Metrics("panel")
         self._letters = Letters(settings, codec, self._metrics)
         self._clock_ms = clock_ms or _now_ms
         self._logins = LoginCounts(settings, store, self._clock_ms)
+        self._topics = {topic.name: topic for topic in all_topics(settings)}
         self._batch_records = batch_records
         self._probe_every_s = probe_every_s
         self._stop = threading.Event()
@@ -206,12 +210,15 @@ class Follower:
         """Read until stopped; an error means that the reading must begin anew."""
         next_probe, next_tidy = monotonic() + self._probe_every_s, monotonic() + TIDY_EVERY_S
         while not self._stop.is_set():
-            self._take(consumer.consume(self._batch_records, BATCH_WAIT_S))
-            if monotonic() >= next_probe:
+            messages = consumer.consume(self._batch_records, BATCH_WAIT_S)
+            self._take(messages)
+            # a probe asks for each partition in turn, which a follower that is far behind has no time for
+            patience_s = BUSY_PROBE_S if len(messages) >= self._batch_records // 2 else 0.0
+            if monotonic() >= next_probe + patience_s:
                 self._probe(consumer)
                 next_probe = monotonic() + self._probe_every_s
             if monotonic() >= next_tidy:
-                prune.prune(self._store, self._clock_ms())
+                prune.prune(self._store, self._clock_ms(), self._topics)
                 next_tidy = monotonic() + TIDY_EVERY_S
 
     def _take(self, messages: Sequence[Message]) -> None:
@@ -261,7 +268,7 @@ class Follower:
             return None
 
     def _commit(self, items: Sequence[Item | None], following: dict[Place, int]) -> None:
-        with self._store.writing() as connection:
+        with self._store.writing(again=True) as connection:
             there = offsets(connection, lock=True)
             if any(there.get(place) != self._next[place] for place in following):
                 raise _MovedError(MOVED)

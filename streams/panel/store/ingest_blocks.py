@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from streams.panel.store import rows
 from streams.panel.store.activity import HOUR_MS, TOGETHER
-from streams.panel.store.tables import BLOCK, HOURLY
+from streams.panel.store.tables import ACCOUNT, BLOCK, HOURLY
 from streams.panel.store.writes import add, matching, upsert
 
 Row = dict[str, Any]
@@ -37,9 +37,17 @@ def write_blocks(connection: Connection, records: Sequence[Row]) -> Blocked:
         blocked.accounts[account] = min(record["from"], blocked.accounts.get(account, record["from"]))
     blocked.incidents.update(row["incident"] for row in changed.values() if row["incident"] is not None)
     upsert(connection, BLOCK, list(changed.values()))
-    started = [(row["from_ms"], row["domain"]) for block, row in changed.items() if block not in known]
-    add(connection, HOURLY, hourly_rows(started, "blocks"), numbers=("blocks",))
+    _count(connection, [row for block, row in changed.items() if block not in known])
     return blocked
+
+
+def _count(connection: Connection, new: Sequence[Row]) -> None:
+    """Keep the counts by account and hour."""
+    accounts = Counter(row["account"] for row in new)
+    counted = [{"account": account, "incidents": 0, "blocks": number} for account, number in sorted(accounts.items())]
+    add(connection, ACCOUNT, counted, numbers=("blocks",))
+    started = ((row["from_ms"], row["domain"]) for row in new)
+    add(connection, HOURLY, hourly_rows(started, "blocks"), numbers=("blocks",))
 
 
 def _apply(own: dict[str, Row], record: Row) -> Iterable[Row]:

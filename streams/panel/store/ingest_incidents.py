@@ -153,7 +153,7 @@ def _count(connection: Connection, known: Mapping[str, Row], now: Mapping[str, R
     add(
         connection,
         ACCOUNT,
-        [{"account": account, "incidents": number} for account, number in sorted(accounts.items())],
+        [{"account": account, "incidents": number, "blocks": 0} for account, number in sorted(accounts.items())],
         numbers=("incidents",),
     )
     opened = ((row["opened_ms"], row["domain"]) for row in new)
@@ -165,9 +165,14 @@ def _write_evidence(connection: Connection, records: Sequence[Row]) -> None:
     Networks and sentences. Of every revision, not only the highest: one that was let go meanwhile is in none but earlier
     ones, and what is kept must not depend on which came in one batch.
     """
-    networks = {
-        (row["account"], row["start"], row["prefix"]): row for record in records for row in rows.network_rows(record)
-    }
-    upsert(connection, NETWORK, list(networks.values()))
+    last: dict[tuple[str, str], Row] = {}
+    for record in records:
+        account = record["account"]
+        for network in record["networks"]:
+            key = account, network["network"]
+            last.pop(key, None)  # so that the order is the one in which each was told last
+            last[key] = network
+    made = (rows.network_row(account, network) for (account, _), network in last.items())
+    upsert(connection, NETWORK, list({(row["start"], row["prefix"], row["account"]): row for row in made}.values()))
     sentences = sorted({record["summary"] for record in records})
     insert_new(connection, SUMMARY, [{"summary": sentence} for sentence in sentences])

@@ -26,6 +26,11 @@ MOST_MESSAGES = 20
 
 SENDER_POINTS = 10
 """Messages were sent under addresses that are not the account's."""
+ALIAS_POINTS = 4
+"""The same, when all of them are addresses of its own domain: often an alias of its owner."""
+MORE_SENDER_POINTS = 2
+MOST_SENDERS = 20
+"""For each further sender of another domain, or that is no address at all. Thieves change them; owners have one or two."""
 
 
 def likelihood(incident: dict[str, Any]) -> int:
@@ -46,9 +51,20 @@ def likelihood(incident: dict[str, Any]) -> int:
         + min(MOST_NEW, NEW_POINTS * sum(network["days"] <= 1 for network in networks))
         + min(MOST_EXCESS, 4 * (incident["count"] // max(1, incident["limit"]) - 1))
         + min(MOST_MESSAGES, MESSAGE_POINTS * incident["messages_24h"].bit_length())
-        + (SENDER_POINTS if incident.get("foreign_messages_24h") else 0)
+        + _senders(incident)
     )
     return max(0, min(100, points))
+
+
+def _senders(incident: dict[str, Any]) -> int:
+    """Points for MAIL FROM that is not the account's. Records of an older version do not say, or not which."""
+    if not incident.get("foreign_messages_24h"):
+        return 0
+    senders = incident.get("foreign_senders") or ()
+    strange = len([sender for sender in senders if sender["relation"] != "domain"])
+    if senders and not strange:
+        return ALIAS_POINTS
+    return min(MOST_SENDERS, SENDER_POINTS + MORE_SENDER_POINTS * max(0, strange - 1))
 
 
 def home_country(networks: Networks) -> str | None:

@@ -6,6 +6,7 @@ Rules are checked by the code that the worker checks them with, so the panel nev
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from streams.bus.record import Record
@@ -17,8 +18,12 @@ from streams.records.codec import Codec
 from streams.topology import BLOCKS, BY_NAME, COMMANDS, DOMAINS, INCIDENTS, POLICIES, REVIEWS, SAFE_NETWORKS
 
 TOPICS = (POLICIES, SAFE_NETWORKS, DOMAINS, BLOCKS, INCIDENTS, REVIEWS, COMMANDS)
+NO_DEEDS = (INCIDENTS.name, BLOCKS.name)
+"""Topics of what the worker found and did; what people did is on the others."""
 ACTOR_HEADER = "actor"
 LONGEST_ACTOR = 320
+ACCOUNTS = 20_000
+"""Names whose canonical form is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +40,21 @@ class Item:
     offset: int
     time_ms: int
     deed: str
-    """The id of the deed that it is."""
+    """The id of the deed that it is; empty where it is none."""
     actor: str = ""
 
 
 class Reader:
     """Reads records of `TOPICS`."""
 
-    def __init__(self, codec: Codec, default_domain: str = "") -> None:
+    def __init__(
+        self, codec: Codec, default_domain: str = "", *, is_canary: Callable[[bytes | None], bool] = lambda _key: False
+    ) -> None:
         self._codec = codec
         self._domain = default_domain
+        self._is_canary = is_canary
+        # every revision of an incident names its account again
+        self._canonical = lru_cache(maxsize=ACCOUNTS)(lambda name: canonical_account(name, default_domain))
         self._keys: dict[str, Callable[[str, dict[str, Any] | None], str]] = {
             POLICIES.name: self._policy,
             SAFE_NETWORKS.name: self._safe_network,
@@ -52,20 +62,24 @@ class Reader:
         }
 
     def read(self, record: Record) -> Item | None:
-        """The record decoded; None for a tombstone that says nothing. Raises Refused, RegistryUnavailableError."""
+        """The record decoded; None for a tombstone that says nothing, and for the canary's. Raises Refused, RegistryUnavailableError."""
         rule = record.topic in self._keys
         if record.value is None and not rule:
             return None  # compaction and retention leave those on `blocks`; what they delete is over long since
+        if not rule and self._is_canary(record.key):
+            return None  # hundreds of incidents a day that nobody need look at
         if rule:
             # refuses what the worker refuses, a key that is not of the content included
             Tables(self._codec, RuleBook(self._domain)).apply(record.topic, record.key, record.value)
         value = None if record.value is None else self._codec.decode(BY_NAME[record.topic].record, record.value)
         key = self._keys[record.topic](_text(record.key), value) if rule else self._account(value or {})
-        deed = rows.deed_id(record.topic, record.partition, record.offset, record.key, record.value)
+        deed = ""
+        if record.topic not in NO_DEEDS:
+            deed = rows.deed_id(record.topic, record.partition, record.offset, record.key, record.value)
         return Item(record.topic, key, value, record.offset, record.timestamp_ms, deed, _actor(record))
 
     def _account(self, value: dict[str, Any]) -> str:
-        account = canonical_account(value["account"], self._domain)
+        account = self._canonical(value["account"])
         value["account"] = account
         return account
 

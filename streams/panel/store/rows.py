@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import orjson
 
 from streams.core.accounts import domain_of
-from streams.core.addresses import parse_network
+from streams.core.addresses import parse_address, parse_network
 from streams.core.policy import MINUTE_MS
 from streams.panel.store.likelihood import likelihood
 from streams.panel.store.packing import packed
-from streams.panel.store.ranges import number_bytes
+from streams.panel.store.ranges import BITS, V4_BITS, number_bytes
 
 Record = Mapping[str, Any]
 Row = dict[str, Any]
@@ -71,39 +71,33 @@ def incident_record_row(record: dict[str, Any]) -> Row:
     return {"id": record["id"], "record": packed(record)}
 
 
-def network_rows(record: Record) -> list[Row]:
-    """The rows of `network` of one incident."""
-    account = record["account"]
-    domain = domain_of(account)
-    rows = []
-    for network in record["networks"]:
-        start, prefix = _start(network["network"])
-        rows.append(
-            {
-                "account": account,
-                "start": start,
-                "prefix": prefix,
-                "network": network["network"],
-                "domain": domain,
-                "address": network["address"],
-                "country": network["country"],
-                "city": network["city"],
-                "owner": network["owner"],
-                "service": network["service"],
-                "first_ms": network["first"],
-                "last_ms": network["last"],
-                "logins": network["logins"],
-                "days": network["days"],
-            }
-        )
-    return rows
+def network_row(account: str, network: Record) -> Row:
+    """The row of `network` for one of an incident's networks."""
+    start, prefix = _start(network["network"])
+    return {
+        "start": start,
+        "prefix": prefix,
+        "account": account,
+        "domain": domain_of(account),
+        "address": network["address"],
+        "country": network["country"],
+        "city": network["city"],
+        "owner": network["owner"],
+        "last_ms": network["last"],
+    }
 
 
 @lru_cache(maxsize=65_536)
 def _start(network: str) -> tuple[bytes, int]:
     """The first address and the prefix of a CIDR. Every revision of an incident repeats most of its networks."""
-    parsed = parse_network(network)
-    return number_bytes(parsed.number), parsed.prefix
+    address, _, length = network.partition("/")
+    bits = V4_BITS if ":" not in address else BITS
+    if not (length.isascii() and length.isdigit() and int(length) <= bits):
+        parsed = parse_network(network)
+        return number_bytes(parsed.number), parsed.prefix
+    # as a worker writes it, in a tenth of the time
+    spare = bits - int(length)
+    return number_bytes(parse_address(address) >> spare << spare), BITS - spare
 
 
 def block_row(record: Record) -> Row:

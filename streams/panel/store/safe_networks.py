@@ -3,17 +3,20 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, true
 
-from streams.core.addresses import contains, parse_network
+from streams.core.accounts import EVERYONE, domain_of
+from streams.core.addresses import Network, contains, parse_network
 from streams.core.refusal import Refused
 from streams.panel.store.cursors import MOST, PAGE, Order, Page, page_of
-from streams.panel.store.ranges import inside
+from streams.panel.store.ranges import cidr, inside
 from streams.panel.store.tables import DOMAIN, NETWORK, SAFE_NETWORK
 from streams.panel.store.visible import Visible, below
 
 COUNTED = 2_000
 """How far the accounts and networks that would be covered are counted."""
+FEW_NETWORKS = 20_000
+"""Networks of a scope that are all looked at, rather than all networks inside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,24 +101,41 @@ def coverage(
     Raises Refused for what is no CIDR.
     """
     c = NETWORK.c
-    fits = [inside(parse_network(network)), visible.domain(c.domain, indexed=False), _of_scope(scope)]
-    needed = select(c.account, c.network, c.address, c.country, c.city, c.owner, c.last_ms).where(*fits)
-    found = [Covered(*row) for row in connection.execute(needed.limit(COUNTED + 1))]
+    fits = _reached(connection, visible, parse_network(network), scope)
+    needed = select(c.account, c.start, c.prefix, c.address, c.country, c.city, c.owner, c.last_ms).where(*fits)
+    found = [
+        Covered(account, cidr(start, prefix), *seen)
+        for account, start, prefix, *seen in connection.execute(needed.limit(COUNTED + 1))
+    ]
     latest = sorted(found, key=lambda row: (-row.last_ms, row.account, row.network))
     accounts = len({row.account for row in found})
     return Coverage(accounts, len(found), tuple(latest[:most]), len(found) > COUNTED)
 
 
-def _of_scope(scope: str) -> ColumnElement[bool]:
-    """The condition that a row of `network` is of an account of a scope."""
+def _reached(connection: Connection, visible: Visible, network: Network, scope: str) -> list[ColumnElement[bool]]:
+    """
+    The conditions on rows of `network`, so that few are looked at: those of the scope where they are few, else those
+    inside, of which then many are in the scope.
+    """
     kind, _, name = scope.partition(":")
+    c = NETWORK.c
     if kind == "account":
-        return NETWORK.c.account == name
+        own = [c.domain == domain_of(name), c.account == name]
+        return [*own, inside(network, indexed=False), visible.domain(c.domain, indexed=False)]
+    if kind == EVERYONE and visible.everything:
+        return [inside(network)]
+    domains = select(DOMAIN.c.domain).where(_of_scope(kind, name), visible.domain(DOMAIN.c.domain))
+    some = select(c.account).where(c.domain.in_(domains)).limit(FEW_NETWORKS + 1).subquery()
+    if connection.execute(select(func.count()).select_from(some)).scalar_one() <= FEW_NETWORKS:
+        return [c.domain.in_(domains), inside(network, indexed=False)]
+    return [inside(network), func.coalesce(c.domain, "").in_(domains)]
+
+
+def _of_scope(kind: str, name: str) -> ColumnElement[bool]:
+    """The condition that a row of `domain` is within the scope of a domain, a group, or everyone."""
     if kind == "domain":
-        return func.coalesce(NETWORK.c.domain, "") == name
-    if kind == "group":
-        return NETWORK.c.domain.in_(select(DOMAIN.c.domain).where(below(DOMAIN.c.group, name)))
-    return NETWORK.c.account > ""
+        return DOMAIN.c.domain == name
+    return below(DOMAIN.c.group, name) if kind == "group" else true()
 
 
 def _matches(connection: Connection, text: str) -> ColumnElement[bool]:

@@ -50,9 +50,15 @@ class Store:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction: all of it, or, when an exception leaves it, nothing. Raises StoreUnavailableError."""
+    def writing(self, *, again: bool = False) -> Iterator[Connection]:
+        """
+        A transaction: all of it, or, when an exception leaves it, nothing. Raises StoreUnavailableError.
+
+        `again`: what it writes would be written again if the machine fell over, so it does not wait for the disk.
+        """
         with self._connected("BEGIN IMMEDIATE") as connection:
+            if again and not is_sqlite(connection):  # SQLite waits for no transaction (`synchronous = NORMAL`)
+                connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
             yield connection
 
     def wipe_read_model(self) -> None:

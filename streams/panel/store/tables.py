@@ -70,6 +70,7 @@ INCIDENT = Table(
     Index(None, "score", "opened_ms", "id"),
     Index(None, "domain", "opened_ms", "id"),
     Index(None, "verdict", "opened_ms", "id"),
+    Index(None, "verdict", "score", "opened_ms", "id"),
     Index(None, "account", "opened_ms", "id"),
     Index(None, "blocked_until_ms"),
     Index(None, "lasts_until_ms", "domain"),
@@ -80,13 +81,8 @@ INCIDENT = Table(
         postgresql_where=text("mode = 'observe'"),
         sqlite_where=text("mode = 'observe'"),
     ),
-    Index(
-        "ix_incident_countries",
-        "opened_ms",
-        "id",
-        postgresql_where=text("rule = 'countries'"),
-        sqlite_where=text("rule = 'countries'"),
-    ),
+    Index(None, "rule", "opened_ms", "id"),
+    Index(None, "summary"),
 )
 """One row per incident, in its highest revision: what lists show, filter and sort by."""
 
@@ -101,23 +97,24 @@ INCIDENT_RECORD = Table(
 NETWORK = Table(
     "network",
     METADATA,
-    _text("account", key=True),
     Column("start", LargeBinary, primary_key=True),  # 16 bytes, the first address as `core.addresses` counts
     Column("prefix", SmallInteger, primary_key=True, autoincrement=False),  # of 128 bits
-    _text("network"),
+    _text("account", key=True),
     _text("domain"),
     _text("address"),
     _text("country", null=True),
     _text("city", null=True),
     _text("owner", null=True),
-    _text("service"),
-    _number("first_ms"),
     _number("last_ms"),
-    _number("logins"),
-    Column("days", Integer, nullable=False),
-    Index(None, "start", "prefix", "domain"),
+    Index(None, "domain", "account"),
+    sqlite_with_rowid=False,
 )
-"""Networks that took part in incidents, one row per account and network as its latest incident shows it."""
+"""
+Networks that took part in incidents, one row per network and account as its latest incident shows it.
+
+Decision: one tree in the order of addresses, and an index of what does not change. Each revision brings several networks,
+anywhere in the tree, so these rows are most of the writing.
+"""
 
 BLOCK = Table(
     "block",
@@ -200,8 +197,10 @@ ACCOUNT = Table(
     METADATA,
     _text("account", key=True),
     Column("incidents", Integer, nullable=False),
+    Column("blocks", Integer, nullable=False),
+    sqlite_with_rowid=False,
 )
-"""Accounts that had incidents: short enough to search by any part of the name."""
+"""Accounts that had incidents or blocks, and how many: short enough to search by any part of the name."""
 
 SUMMARY = Table("summary", METADATA, _text("summary", key=True))
 """The sentences that incidents have. They are few, so a search looks here before it walks over incidents."""
@@ -262,6 +261,7 @@ DEED = Table(
     _text("address"),
     Index(None, "time_ms", "id"),
     Index(None, "account", "time_ms", "id"),
+    Index(None, "action", "time_ms", "id"),
     Index(None, "actor", "time_ms", "id"),
     Index(None, "domain", "time_ms", "id"),
     Index(None, "group", "time_ms", "id"),

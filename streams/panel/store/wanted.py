@@ -9,10 +9,11 @@ from streams.core.addresses import Network, parse_network
 from streams.core.refusal import Refused
 from streams.errors import UsageError
 from streams.panel.store.cursors import Columns
-from streams.panel.store.ranges import accounts_at
-from streams.panel.store.search import Search
+from streams.panel.store.ranges import accounts_at, has_one
+from streams.panel.store.search import FEW, Search
 from streams.panel.store.tables import ACCOUNT, DOMAIN, INCIDENT, SUMMARY
 from streams.panel.store.visible import Visible, below
+from streams.panel.store.writes import among, matching
 
 STATUSES = ("unreviewed", "blocked", "observed", "reviewed")
 SORTS = ("newest", "likeliest")
@@ -21,6 +22,10 @@ VERDICTS = ("compromised", "third_party", "travelling", "mobile", "other")
 NOT_REVIEWED = ""
 MOST_ACCOUNTS = 1_000
 """Accounts that a text may match before the walk looks at each name instead."""
+MOST_SENTENCES = 200
+"""Sentences that it may match."""
+MOST_SEEN = 4_000
+"""Networks that a network may contain before the walk looks at each account's own."""
 
 Sort = Literal["newest", "likeliest"]
 
@@ -50,15 +55,14 @@ def search_of(connection: Connection, visible: Visible, wanted: Wanted, now_ms: 
     """The search for what is wanted within what is visible. Raises UsageError for an unknown status, rule or sort."""
     if wanted.sort not in SORTS or wanted.rule not in (None, *RULES):
         raise UsageError(f"Incidents are sorted by {' or '.join(SORTS)}, and rules are {' and '.join(RULES)}")
-    # no index of the other order begins with another column, so there nothing leads
+    # of the other order only one index begins with another column: what waits for a review, the likeliest first, is what
+    # the home page shows, and those reviewed already are the likeliest of all
     search = Search(INCIDENT, leading=wanted.sort != "newest")
     _whose(connection, search, visible, wanted)
-    _status(connection, search, wanted.status, now_ms)
-    if wanted.rule == "countries":
-        search.lead(_countries)
-        search.count(connection, _countries)
-    elif wanted.rule is not None:
-        search.filters.append(lambda c: c.rule == wanted.rule)
+    _status(connection, search, wanted, now_ms)
+    if wanted.rule is not None:
+        search.lead(lambda c: c.rule == wanted.rule)
+        search.count(connection, lambda c: c.rule == wanted.rule)
     _when(connection, search, wanted)
     if wanted.text and wanted.text.strip():
         _text(connection, search, wanted.text.strip().lower())
@@ -69,10 +73,6 @@ def _observed(c: Columns) -> ColumnElement[bool]:
     return cast(
         "ColumnElement[bool]", c.mode == literal_column("'observe'")
     )  # a partial index is only used for a value that stands in the query
-
-
-def _countries(c: Columns) -> ColumnElement[bool]:
-    return cast("ColumnElement[bool]", c.rule == literal_column("'countries'"))
 
 
 def _whose(connection: Connection, search: Search, visible: Visible, wanted: Wanted) -> None:
@@ -97,11 +97,14 @@ def _whose(connection: Connection, search: Search, visible: Visible, wanted: Wan
         search.offer(lambda c: c.domain.in_(some), connection.execute(total).scalar_one())
 
 
-def _status(connection: Connection, search: Search, status: str | None, now_ms: int) -> None:
+def _status(connection: Connection, search: Search, wanted: Wanted, now_ms: int) -> None:
+    status = wanted.status
     if status is None:
         return
     kind, _, verdict = status.partition(":")
     if status == "unreviewed" or (kind == "reviewed" and verdict in VERDICTS):
+        if wanted.sort == "likeliest":
+            search.leading = False
         search.lead(lambda c: c.verdict == verdict)
         search.count(connection, lambda c: c.verdict == verdict)
     elif status == "reviewed":
@@ -139,25 +142,43 @@ def _when(connection: Connection, search: Search, wanted: Wanted) -> None:
 def _text(connection: Connection, search: Search, text: str) -> None:
     network = _network(text)
     if network is not None:
-        used = accounts_at(network)
-        search.filters.append(lambda c: c.account.in_(used))
-        _offer_accounts(connection, search, ACCOUNT.c.account.in_(used))
+        _seen_at(connection, search, network)
         return
     search.filters.append(
         lambda c: or_(c.account.contains(text, autoescape=True), c.summary.contains(text, autoescape=True))
     )
-    said = select(SUMMARY.c.summary).where(SUMMARY.c.summary.contains(text, autoescape=True)).limit(1)
-    if connection.execute(said).first() is None:
-        _offer_accounts(connection, search, ACCOUNT.c.account.contains(text, autoescape=True))
+    said = select(SUMMARY.c.summary).where(SUMMARY.c.summary.contains(text, autoescape=True))
+    sentences = connection.execute(said.limit(MOST_SENTENCES + 1)).scalars().all()
+    if len(sentences) > MOST_SENTENCES:
+        return
+    told = among(connection, INCIDENT.c.summary, sentences)
+    some = select(INCIDENT.c.id).where(told).limit(FEW + 1).subquery()
+    number = connection.execute(select(func.count()).select_from(some)).scalar_one() if sentences else 0
+    names = accounts_with(connection, text, ACCOUNT.c.incidents) if number <= FEW else None
+    if names is not None:
+        search.offer(
+            lambda c: or_(among(connection, c.account, list(names)), among(connection, c.summary, sentences)),
+            sum(names.values()) + number,
+        )
 
 
-def _offer_accounts(connection: Connection, search: Search, matching: ColumnElement[bool]) -> None:
-    """Collect through the accounts that match, if they are few."""
-    query = select(ACCOUNT.c.account, ACCOUNT.c.incidents).where(matching)
+def _seen_at(connection: Connection, search: Search, network: Network) -> None:
+    """Accounts with such a network: few are named, of many each incident's own is looked at."""
+    names = accounts_at(connection, network, MOST_SEEN)
+    if names is None:
+        search.filters.append(lambda c: has_one(network, c.domain, c.account))
+        return
+    of_these = select(ACCOUNT.c.account, ACCOUNT.c.incidents)
+    number = sum(row.incidents for row in matching(connection, of_these, ACCOUNT.c.account, names))
+    search.filters.append(lambda c: among(connection, c.account, sorted(names)))
+    search.offer(lambda c: among(connection, c.account, sorted(names)), number)
+
+
+def accounts_with(connection: Connection, text: str, number: ColumnElement[int]) -> dict[str, int] | None:
+    """The accounts with this part, and how many incidents (or blocks) each has; None where they are many."""
+    query = select(ACCOUNT.c.account, number).where(ACCOUNT.c.account.contains(text, autoescape=True))
     found = connection.execute(query.limit(MOST_ACCOUNTS + 1)).all()
-    if len(found) <= MOST_ACCOUNTS:
-        names = [account for account, _ in found]
-        search.offer(lambda c: c.account.in_(names), sum(incidents for _, incidents in found))
+    return None if len(found) > MOST_ACCOUNTS else {account: count for account, count in found}  # noqa: C416 - rows
 
 
 def _network(text: str) -> Network | None:

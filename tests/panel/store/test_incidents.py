@@ -39,6 +39,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways of finding a page, and walks that are broken off."""
     if request.param != "collect":
         monkeypatch.setattr(search, "FEW", 3)
+        monkeypatch.setattr("streams.panel.store.wanted.MOST_SEEN", -1)  # always each account's own networks
     if request.param == "short walk":
         monkeypatch.setattr(search, "FURTHEST", 25)
     return str(request.param)
@@ -125,7 +126,15 @@ SCOPES = ["everything", *(f"domain:{name}" for name in POPULATION.domains), *(f"
 SCOPES += ["group:reseller-0", "group:reseller-1", "group:reseller", "domain:nowhere.example"]
 VISIBLE = st.lists(st.sampled_from(SCOPES), max_size=3).map(Visible.of)
 STATUSES = [None, "unreviewed", "blocked", "observed", "reviewed", *(f"reviewed:{name}" for name in VERDICTS)]
+WITHIN_A_64 = next(
+    network["address"]
+    for topic, _, value in TOLD
+    if topic == "incidents" and value is not None
+    for network in value["networks"]
+    if ":" in network["address"]
+)
 TEXTS = [
+    WITHIN_A_64,
     None,
     None,
     None,

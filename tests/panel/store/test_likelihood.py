@@ -43,3 +43,16 @@ def test_foreign_senders_weigh() -> None:
     plain = incident(HOME, network("AT"))
 
     assert likelihood({**plain, "foreign_messages_24h": 1}) > likelihood(plain)
+
+
+def test_many_strange_senders_weigh_more_than_an_alias() -> None:
+    """Addresses of the own domain are often the owner's; every further strange one adds, up to a bound."""
+
+    def told(*relations: str) -> int:
+        senders = [{"relation": relation, "sender": f"{n}", "messages": 1} for n, relation in enumerate(relations)]
+        return likelihood({**incident(HOME, limit=1), "foreign_messages_24h": len(senders), "foreign_senders": senders})
+
+    nothing, alias, one, two = told(), told("domain", "domain"), told("foreign"), told("domain", "foreign", "malformed")
+
+    assert nothing < alias < one < two
+    assert told(*["foreign"] * 16) == nothing + 20

@@ -3,12 +3,14 @@
 import threading
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import Engine, inspect, text
 
 from streams.errors import ConfigurationError
 from streams.panel.store import Store
 from streams.panel.store.engine import open_engine
-from streams.panel.store.migrate import migrate
+from streams.panel.store.migrate import SCRIPTS, migrate
 from streams.panel.store.tables import METADATA
 
 CATALOG = {
@@ -86,3 +88,32 @@ def test_panels_that_start_together_migrate_once(database: str) -> None:
     assert "incident" in inspect(stores[0].engine).get_table_names()
     for store in stores:
         store.close()
+
+
+FIRST = """
+INSERT INTO network VALUES ('ann@a.example', :start, 128, '192.0.2.7/32', 'a.example', '192.0.2.7', 'DE', NULL, 'Telecom',
+    'imap', 1, 2, 3, 4);
+INSERT INTO account VALUES ('ann@a.example', 5);
+INSERT INTO block VALUES ('b1', 'ann@a.example', 'a.example', 1, 2, 2, 'r', NULL, 'bob', NULL, NULL, '[]');
+INSERT INTO block VALUES ('b2', 'eve@a.example', 'a.example', 1, 2, 2, 'r', NULL, 'bob', NULL, NULL, '[]')
+"""
+
+
+def test_networks_and_counts_of_the_first_version_are_kept(database: str) -> None:
+    """A panel that is upgraded has what it had, without reading the topics again, and counts blocks by account."""
+    engine = open_engine(database)
+    config = Config()
+    config.set_main_option("script_location", SCRIPTS)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for statement in FIRST.split(";"):
+            connection.execute(text(statement), {"start": bytes(16)} if ":start" in statement else {})
+    engine.dispose()
+
+    with Store(database) as store, store.reading() as connection:
+        networks = connection.execute(METADATA.tables["network"].select()).all()
+        accounts = connection.execute(METADATA.tables["account"].select()).all()
+
+    assert networks == [(bytes(16), 128, "ann@a.example", "a.example", "192.0.2.7", "DE", None, "Telecom", 2)]
+    assert sorted(accounts) == [("ann@a.example", 5, 1), ("eve@a.example", 0, 1)]

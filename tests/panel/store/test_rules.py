@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from streams.core.addresses import contains, parse_network
 from streams.core.refusal import Refused
-from streams.panel.store import EVERYTHING, Store, Visible, rules
+from streams.panel.store import EVERYTHING, Store, Visible, rules, safe_networks
 from tests.panel.store.feeding import Told, fill
 from tests.panel.store.population import START_MS, Population, Record
 
@@ -154,17 +154,22 @@ def test_a_removed_safe_network_is_gone_and_an_expired_one_is_listed(store: Stor
 ADDRESSES = st.one_of(st.ip_addresses(v=4, network="198.51.100.0/22"), st.ip_addresses(v=6, network="2001:db8::/44"))
 
 
-def test_what_a_safe_network_would_cover_is_what_it_contains(store: Store) -> None:
-    """Networks of incidents that lie wholly inside, of accounts of the scope, in view."""
+@pytest.mark.parametrize("few", [0, 20_000])
+def test_what_a_safe_network_would_cover_is_what_it_contains(
+    store: Store, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    """Networks of incidents that lie wholly inside, of accounts of the scope, in view; found by range or by domain."""
+    monkeypatch.setattr(safe_networks, "FEW_NETWORKS", few)
     revisions = [POPULATION.incident() for _ in range(60)]
     fill(store, [("incidents", found[0]["account"], found[0]) for found in revisions])
     seen = {
-        (record["account"], network["network"])
+        (record["account"], str(parse_network(network["network"])))
         for found in revisions
         for record in found
         for network in record["networks"]
     }
     account = revisions[0][0]["account"]
+    of_it = account.rpartition("@")[2]
 
     @settings(max_examples=30, deadline=None)
     @given(ADDRESSES, st.integers(16, 128))
@@ -174,10 +179,15 @@ def test_what_a_safe_network_would_cover_is_what_it_contains(store: Store) -> No
         with store.reading() as connection:
             found = rules.coverage(connection, EVERYTHING, text, most=1000)
             own = rules.coverage(connection, EVERYTHING, text, scope=f"account:{account}", most=1000)
+            its = rules.coverage(connection, EVERYTHING, text, scope=f"domain:{of_it}", most=1000)
+            seen_there = rules.coverage(connection, Visible.of([f"domain:{of_it}"]), text, most=1000)
             none = rules.coverage(connection, Visible(), text)
         assert {(row.account, row.network) for row in found.shown} == inside
         assert (found.networks, found.accounts) == (len(inside), len({pair[0] for pair in inside}))
         assert {row.network for row in own.shown} == {network for name, network in inside if name == account}
+        there = {pair for pair in inside if pair[0].endswith(f"@{of_it}")}
+        assert {(row.account, row.network) for row in its.shown} == there
+        assert seen_there == its
         assert none.networks == 0
 
     agrees()
