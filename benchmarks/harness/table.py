@@ -16,7 +16,7 @@ from benchmarks.harness import sizing
 from benchmarks.harness.results import load
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "benchmarks/README.md", "docs/sizing.md")
+PAGES = ("benchmarks/README.md", "docs/sizing.md")
 MARKED = re.compile(r"(<!-- bench:([\w-]+) -->\n).*?(<!-- /bench:\2 -->)", re.DOTALL)
 Result = dict[str, Any]
 
