@@ -1,16 +1,13 @@
 """A real Kafka for the tests: started, stopped, killed and paused by the test that needs it."""
 
-import fcntl
 import os
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 from confluent_kafka import KafkaException
 
@@ -19,6 +16,7 @@ from streams.bus.clients import new_admin
 from streams.errors import BrokerUnavailableError
 from streams.settings import Settings
 from tests.eventually import eventually
+from tests.ports import Port
 
 RUN = Path(__file__).parent.parent / "deploy" / "kafka" / "run"
 START_TIMEOUT_S = 90
@@ -26,40 +24,11 @@ STOP_TIMEOUT_S = 30
 PARTITIONS = 4
 JVM_OPTIONS = "-Xms64m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 """Without the second compiler a broker that lives for seconds costs 40 % less."""
-# below the range that the kernel gives to outgoing connections: a client that knocks at the port of a stopped broker
-# must never be given that very port for its own end
-PORTS = range(20_000, 32_000)
 
 
 def missing_tools() -> list[str]:
     """What a real Kafka needs and this machine lacks."""
     return [tool for tool in ("java", "mvn", "flock") if shutil.which(tool) is None]
-
-
-class Port:
-    """A free TCP port, kept for us among all test processes of this machine until `release`."""
-
-    def __init__(self) -> None:
-        folder = Path(tempfile.gettempdir()) / f"loginwatch-test-ports-{os.getuid()}"
-        folder.mkdir(exist_ok=True)
-        start = secrets.randbelow(len(PORTS))
-        for number in (*PORTS[start:], *PORTS[:start]):
-            lock = (folder / str(number)).open("w")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", number))
-            except OSError:
-                lock.close()
-                continue
-            self._lock: IO[str] = lock
-            self.number = number
-            return
-        raise RuntimeError("no free port for a broker")
-
-    def release(self) -> None:
-        """Let others have it."""
-        self._lock.close()
 
 
 class KafkaBroker:

@@ -10,7 +10,8 @@ from aiosmtpd.handlers import Sink
 from streams.settings import Settings
 from streams.topology import TOPICS
 from tests.cli.conftest import Loginwatch
-from tests.kafka_broker import KafkaBroker, Port
+from tests.kafka_broker import KafkaBroker
+from tests.ports import Port
 
 NOBODY = {"bootstrap_servers": "127.0.0.1:1", "smtp_port": "1", "smtp_tls": "none"}
 """Neither Kafka nor a mail server: only for what is said of Kafka, for which `check` waits its 5 s."""

@@ -22,7 +22,7 @@ import pytest
 from tests.connectors import mail_clients
 from tests.connectors.doors import wait_for
 from tests.connectors.mail_clients import PASSWORD
-from tests.kafka_broker import Port
+from tests.ports import free_port
 from tests.tools import skip_or_fail
 
 USERS = tuple(f"{name}@example.org" for name in ("alice", "bob", "carol", "dave", "erin", "frank", "grace"))
@@ -343,10 +343,3 @@ def running_dovecot(
     """A Dovecot in a folder that goes with it; skipped where that release cannot run."""
     with release.folder() as folder, Dovecot(folder, url, key, release=release, **more) as dovecot:
         yield dovecot
-
-
-def free_port() -> int:
-    """A port that nobody has now, from a range that the kernel gives to no outgoing connection."""
-    port = Port()
-    port.release()
-    return port.number

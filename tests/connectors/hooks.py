@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.connectors.dovecot import free_port
+from tests.ports import free_port
 
 SECRET = "a secret for webhooks"
 KEY = "a key for doveadm"

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from tests.connectors import mail_clients
 from tests.connectors.doors import wait_for
-from tests.connectors.dovecot import Dovecot, free_port, running_dovecot, snippet
+from tests.connectors.dovecot import Dovecot, running_dovecot, snippet
 from tests.connectors.mail_clients import HERE, PASSWORD
+from tests.ports import free_port
 from tests.tools import skip_or_fail
 
 DAEMONS = Path("/usr/lib/postfix/sbin")

@@ -20,10 +20,11 @@ from netaddr import IPSet
 from streams.demo.processes import Child, Children, environment
 from streams.settings import Settings
 from tests.connectors.doors import KEY
-from tests.connectors.dovecot import Dovecot, free_port, running_dovecot
+from tests.connectors.dovecot import Dovecot, running_dovecot
 from tests.connectors.postfix_server import PostfixServer, running_postfix
 from tests.eventually import eventually
 from tests.kafka_broker import KafkaBroker
+from tests.ports import free_port
 
 PROCESSES = ("worker", "gateway", "postfix", "enforcement")
 COUNTRIES = {"127.10.0.0/16": "DE", "127.20.0.0/16": "IT", "127.30.0.0/16": "BR", "127.40.0.0/16": "VN"}

@@ -5,7 +5,6 @@ import datetime as dt
 import email
 import email.policy
 import ipaddress
-import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.ports import free_port
 
 Answer = str | Callable[[SMTP], Awaitable[str]] | None
 """A reply, what makes one, or None for the usual."""
@@ -124,13 +125,6 @@ def smtp_server(inbox: Inbox, *, port: int = 0, tls: ssl.SSLContext | None = Non
         yield controller.port
     finally:
         controller.stop()
-
-
-def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @dataclass(frozen=True)

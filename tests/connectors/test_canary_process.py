@@ -23,7 +23,8 @@ from tests.connectors.notifications import incident
 from tests.connectors.test_alerts import changed, count, exporting, lines_of
 from tests.connectors.test_enforcement import hooks_count, running, settings
 from tests.eventually import eventually, eventually_async
-from tests.kafka_broker import KafkaBroker, Port
+from tests.kafka_broker import KafkaBroker
+from tests.ports import Port
 
 LISTENS = ("worker_health_listen", "gateway_listen", "canary_health_listen")
 

@@ -10,9 +10,10 @@ from streams.bus.embedded import EmbeddedBroker
 from streams.connectors.enforcement import Enforcement
 from tests.connectors.doors import KEY as GATEWAY_KEY
 from tests.connectors.doors import block, gateway_settings, open_door, read_all, wait_for, write_blocks
-from tests.connectors.dovecot import DOVECOT_23, RELEASES, USERS, Dovecot, Release, free_port, running_dovecot
+from tests.connectors.dovecot import DOVECOT_23, RELEASES, USERS, Dovecot, Release, running_dovecot
 from tests.connectors.test_enforcement_dovecot import ALICE, BOB, KEY, count, idling, running, settings
 from tests.eventually import eventually_async
+from tests.ports import free_port
 
 pytestmark = pytest.mark.mail_servers
 BACKENDS = ("127.0.0.1", "127.0.0.2")

@@ -18,9 +18,9 @@ from streams.errors import ConfigurationError
 from streams.settings import Settings
 from streams.topology import BLOCKS
 from tests.connectors.doors import CODEC, MINUTE_MS, block, now_ms, read_all
-from tests.connectors.dovecot import free_port
 from tests.connectors.hooks import KEY, SECRET, Dovecot24, Hook, serving
 from tests.eventually import eventually_async
+from tests.ports import free_port
 
 QUICK = Patience(first_ms=20, most_ms=100, receiver_most_ms=100)
 ALICE, BOB = "alice@example.org", "bob@example.org"

@@ -22,9 +22,10 @@ from tests.connectors.doors import (
     wait_for,
     write_blocks,
 )
-from tests.connectors.dovecot import RELEASES, free_port, running_dovecot
+from tests.connectors.dovecot import RELEASES, running_dovecot
 from tests.connectors.postfix_server import running_postfix
 from tests.eventually import eventually
+from tests.ports import free_port
 
 pytestmark = pytest.mark.mail_servers
 MESSAGE = 'Locked: "suspicious" logins. See https://help.example.org/locked'

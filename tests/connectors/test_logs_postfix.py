@@ -4,10 +4,10 @@ import pytest
 
 from streams.bus.embedded import EmbeddedBroker
 from tests.connectors.doors import now_ms, read_all
-from tests.connectors.dovecot import free_port
 from tests.connectors.postfix_server import running_postfix, send
 from tests.connectors.test_logs import reading, sent, settings_of
 from tests.eventually import eventually
+from tests.ports import free_port
 
 pytestmark = pytest.mark.mail_servers
 

@@ -18,12 +18,12 @@ from tests.connectors.smtp_servers import (
     Inbox,
     Users,
     bytes_of,
-    free_port,
     hang_up,
     make_certificates,
     say_nothing,
     smtp_server,
 )
+from tests.ports import free_port
 
 
 @pytest.fixture(scope="module")

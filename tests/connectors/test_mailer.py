@@ -25,8 +25,9 @@ from streams.records.codec import Codec
 from streams.settings import Settings
 from streams.topology import DEAD_LETTERS, NOTIFICATIONS
 from tests.connectors.notifications import notification
-from tests.connectors.smtp_servers import Inbox, free_port, hang_up, smtp_server
+from tests.connectors.smtp_servers import Inbox, hang_up, smtp_server
 from tests.eventually import eventually, eventually_async
+from tests.ports import free_port
 
 QUICK = Patience(Backoff(20, 100), Backoff(20, 100), 24 * 3_600_000)
 CODEC = Codec()

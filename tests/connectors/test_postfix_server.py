@@ -10,9 +10,9 @@ import pytest
 from streams.bus.embedded import EmbeddedBroker
 from streams.settings import Settings
 from tests.connectors.doors import block, read_all, wait_for, write_blocks
-from tests.connectors.dovecot import free_port
 from tests.connectors.policy_clients import open_service, postfix_settings, write_policy
 from tests.connectors.postfix_server import require_postfix, running_postfix, send
+from tests.ports import free_port
 
 pytestmark = pytest.mark.mail_servers
 LOCKED = "Account locked because of suspicious logins. Please contact your help desk."

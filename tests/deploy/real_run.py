@@ -21,7 +21,7 @@ from streams.settings import Settings
 from tests.connectors.doors import GOOD, KEY
 from tests.connectors.policy_clients import Client
 from tests.eventually import eventually
-from tests.kafka_broker import Port
+from tests.ports import Port
 from tests.worker.harness import send
 from tests.worker.records import CODEC, login, now_ms, policy
 

@@ -15,7 +15,7 @@ from streams.records.registry import Registry
 from streams.records.schemas import latest, released, version
 from streams.records.subjects import COMPATIBILITY, check_subjects, ensure_subjects
 from tests.eventually import eventually
-from tests.kafka_broker import Port
+from tests.ports import Port
 from tests.records.registry_stand_in import RegistryStandIn
 from tests.records.values import LOGIN
 

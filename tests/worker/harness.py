@@ -20,7 +20,7 @@ from streams.demo.processes import environment
 from streams.settings import Settings
 from streams.topology import WORKER_INPUTS, changelog
 from tests.eventually import eventually
-from tests.kafka_broker import Port
+from tests.ports import Port
 from tests.worker.forked import Forked
 from tests.worker.stand_in import STATE, StandIn, StandInForm
 

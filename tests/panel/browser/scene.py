@@ -4,7 +4,6 @@ that a worker would have written, and a small worker that answers.
 """
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from tests.kafka_broker import PARTITIONS
 from tests.panel.pages import records
 from tests.panel.store.feeding import Told
 from tests.panel.visitors import PASSWORD, quick_passwords
+from tests.ports import free_port
 
 DOMAIN = "example.org"
 THIEF, TRAVELLER, COMMUTER = (f"{name}@{DOMAIN}" for name in ("ann", "bob", "carla"))
@@ -68,7 +68,7 @@ def scene() -> Iterator[Scene]:
         tempfile.TemporaryDirectory(prefix="panel-") as folder,
         EmbeddedBroker(Settings(partitions=PARTITIONS)) as broker,
     ):
-        listen = f"127.0.0.1:{_free_port()}"
+        listen = f"127.0.0.1:{free_port()}"
         database = SecretStr(str(Path(folder) / "panel.sqlite"))
         settings = broker.settings.model_copy(update={"panel_database": database, "panel_listen": listen})
         process = _started(settings, Path(folder) / "panel.log")
@@ -173,9 +173,3 @@ def _is_ready(listen: str) -> bool:
 
 def _log(folder: str) -> Path:
     return Path(folder) / "panel.log"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

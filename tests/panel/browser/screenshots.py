@@ -25,6 +25,11 @@ def pages(product: Scene) -> dict[str, str]:
         "incident": product.incident_of(THIEF),
         "account": f"/accounts/{TRAVELLER}",
         "policies": "/policies?scope=domain%3Aexample.org",
+        "safe-networks": "/safe-networks",
+        "domains": "/domains",
+        "blocks": "/blocks",
+        "people": "/people",
+        "audit": "/audit",
     }
 
 

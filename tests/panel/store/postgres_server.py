@@ -12,7 +12,7 @@ from typing import Self
 
 import psycopg
 
-from tests.kafka_broker import Port
+from tests.ports import Port
 
 INSTALLED = Path("/usr/lib/postgresql")
 USER = "postgres"
