@@ -135,11 +135,29 @@ def command_line() -> str:
     return _page("Command line", "streams/cli/", intro, "\n".join(parts))
 
 
+def panel_api() -> str:
+    """All calls of the panel's API and their records, from the description that the panel serves."""
+    from fastapi import FastAPI
+
+    from streams.cli.api_reference import calls_and_records
+    from streams.panel.api import API, OPENAPI, PREFIX
+
+    app = FastAPI()
+    for calls in API:
+        app.include_router(calls.router, prefix=PREFIX)
+    intro = (
+        f"What `{OPENAPI}` says to programs. [The API](api.md) has the rights that calls demand, examples, and how a token is"
+        " made. Times end in `_ms`: milliseconds since 1970, UTC."
+    )
+    return _page("API reference", "streams/panel/api/", intro, "\n".join(calls_and_records(app.openapi(), _table)))
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "configuration.md": configuration,
     "metrics.md": metrics,
     "topics.md": topics,
     "cli.md": command_line,
+    "api-reference.md": panel_api,
 }
 
 
