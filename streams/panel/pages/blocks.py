@@ -6,11 +6,10 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from streams.core.accounts import canonical_domain, canonical_group
-from streams.errors import UsageError
 from streams.panel.forms import Form
 from streams.panel.pages.exports import blocks_csv, refuse_wrong_filters
 from streams.panel.pages.orders import account_path
-from streams.panel.problems import Problem
+from streams.panel.pages.paging import page_asked_for
 from streams.panel.rights import Right
 from streams.panel.store import blocks, rules
 from streams.panel.web import Pages, Visit
@@ -47,14 +46,9 @@ def listing(visit: Visit) -> Response:
     asked = _asked(visit)
     visible = visit.reader.visible
     with visit.panel.store.reading() as connection:
-        try:
-            page = blocks.listed(
-                connection, visible, asked.wanted, now_ms=visit.now_ms, cursor=visit.asked.get("at") or None
-            )
-        except UsageError as error:
-            raise Problem(
-                visit.gettext("This address of a page is not complete. Begin with the first page.")
-            ) from error
+        page = page_asked_for(
+            visit, lambda at: blocks.listed(connection, visible, asked.wanted, now_ms=visit.now_ms, cursor=at)
+        )
         domains = [row.domain for row in rules.domains(connection, visible, most=SUGGESTED)]
         groups = rules.groups(connection, visible)[:SUGGESTED]
     return visit.page(

@@ -4,19 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+from sqlalchemy import Connection
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from streams.errors import UsageError
 from streams.panel.pages.exports import incidents_csv, refuse_wrong_filters
 from streams.panel.pages.incident_filters import Asked, asked_of, rule_choices, sort_links, status_choices
 from streams.panel.pages.likely import likelihood
+from streams.panel.pages.paging import page_asked_for
 from streams.panel.pages.sentences import briefly
 from streams.panel.pages.verdicts import VERDICTS
-from streams.panel.problems import Problem
 from streams.panel.rights import Right
-from streams.panel.store import incidents, rules
+from streams.panel.store import Page, incidents, rules
 from streams.panel.streams import Streamed
 from streams.panel.web import Pages, Visit
 
@@ -42,21 +42,14 @@ def listing(visit: Visit) -> Response:
     visible = visit.reader.visible
     with visit.panel.store.reading() as connection:
         seen = visit.panel.store.changes.of(("incidents",))
-        try:
-            page = incidents.listed(
-                connection, visible, asked.wanted, now_ms=visit.now_ms, cursor=visit.asked.get("at") or None
-            )
-        except UsageError as error:
-            raise Problem(
-                visit.gettext("This address of a page is not complete. Begin with the first page.")
-            ) from error
+        page = page_asked_for(
+            visit, lambda at: incidents.listed(connection, visible, asked.wanted, now_ms=visit.now_ms, cursor=at)
+        )
         domains = rules.domains(connection, visible, most=SUGGESTED)
         groups = rules.groups(connection, visible)[:SUGGESTED]
         unreviewed = incidents.unreviewed(connection, visible)
-        latest = incidents.listed(
-            connection, visible, replace(asked.wanted, sort="newest"), now_ms=visit.now_ms, size=1
-        )
-    first = not visit.asked.get("at")
+        first = not visit.asked.get("at")
+        newest = _newest_ms(connection, visit, asked.wanted, page) if first else 0
     return visit.page(
         "pages/incidents.html",
         asked=asked,
@@ -71,7 +64,7 @@ def listing(visit: Visit) -> Response:
         verdicts=VERDICTS,
         briefly=briefly,
         likelihood=likelihood,
-        news=asked.address(f"{PATH}/news", seen=str(seen), newest=str(_newest(latest.rows))) if first else "",
+        news=asked.address(f"{PATH}/news", seen=str(seen), newest=str(newest)) if first else "",
         next=asked.address(PATH, at=page.next) if page.next else "",
         previous=asked.address(PATH, at=page.previous) if page.previous else "",
         export=asked.address("/incidents.csv") if visit.may(Right.EXPORT) else "",
@@ -125,9 +118,14 @@ def _sentence(visit: Visit, found: int) -> str:
     return visit.words.ngettext("%(number)s new incident", "%(number)s new incidents", found)
 
 
-def _newest(rows: tuple[incidents.IncidentRow, ...]) -> int:
-    """When the newest incident that the page knows of opened; 0 for none."""
-    return rows[0].opened_ms if rows else 0
+def _newest_ms(
+    connection: Connection, visit: Visit, wanted: incidents.Wanted, first: Page[incidents.IncidentRow]
+) -> int:
+    """When the newest incident that the page knows of opened; 0 for none. A first page by newest begins with it."""
+    if wanted.sort != "newest":
+        newest = replace(wanted, sort="newest")
+        first = incidents.listed(connection, visit.reader.visible, newest, now_ms=visit.now_ms, size=1)
+    return first.rows[0].opened_ms if first.rows else 0
 
 
 def _number(text: str) -> int:

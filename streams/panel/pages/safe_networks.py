@@ -7,11 +7,11 @@ from starlette.responses import Response
 from streams.core.accounts import parse_scope
 from streams.core.addresses import parse_network
 from streams.core.refusal import Refused
-from streams.errors import UsageError
 from streams.panel.forms import Form
 from streams.panel.pages.exports import refuse_wrong_filters, safe_networks_csv
+from streams.panel.pages.paging import page_asked_for
 from streams.panel.pages.sentences import scope_name
-from streams.panel.problems import NotFound, Problem
+from streams.panel.problems import NotFound
 from streams.panel.rights import Right
 from streams.panel.store import rules
 from streams.panel.web import Pages, Visit
@@ -26,12 +26,9 @@ def listing(visit: Visit) -> Response:
     """The safe networks in the reader's scope, the latest first."""
     form, wanted = _asked(visit)
     with visit.panel.store.reading() as connection:
-        try:
-            page = rules.safe_networks(connection, visit.reader.visible, wanted, cursor=visit.asked.get("at") or None)
-        except UsageError as error:
-            raise Problem(
-                visit.gettext("This address of a page is not complete. Begin with the first page.")
-            ) from error
+        page = page_asked_for(
+            visit, lambda at: rules.safe_networks(connection, visit.reader.visible, wanted, cursor=at)
+        )
     filters = {name: form.typed(name).strip() for name in ("text", "scope") if form.typed(name).strip()}
     return visit.page(
         "pages/safe_networks.html",
