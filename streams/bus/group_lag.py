@@ -5,15 +5,15 @@ Decision: what counts is not the number of records, which is thousands at a busy
 that were there a while ago are still not committed.
 """
 
-import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from time import monotonic
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from streams.bus.clients import Heard, new_consumer, unavailable
-from streams.bus.partitions import ASK_TIMEOUT_S, Place, partitions_of, reader_config, watermarks
+from streams.bus.asking import Asker
+from streams.bus.clients import Heard, unavailable
+from streams.bus.partitions import ASK_TIMEOUT_S, Place, partitions_of, watermarks
 from streams.errors import LoginwatchError
 from streams.settings import Settings
 from streams.topology import Topic
@@ -45,51 +45,41 @@ class GroupLag:
         """Those of them that were there `late_s` ago."""
         self.last_error: str | None = None
         self._settings = settings
-        self._group = group
         self._topics = [topic.name for topic in topics]
-        self._every_s = every_s
         self._late_s = late_s
         self._ends: deque[tuple[float, dict[Place, int]]] = deque()
         """The ends of the last looks, the oldest first: one that is late, and all younger ones."""
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="group-lag", daemon=True)
+        self._asker = Asker(settings, group, self._look, every_s=every_s, away_s=every_s)
 
     def start(self) -> None:
         """Begin to look; returns at once."""
-        self._thread.start()
+        self._asker.start()
 
     def stop(self) -> None:
         """Look no more; returns when the thread has ended."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._asker.stop()
 
-    def _run(self) -> None:
-        heard = Heard()
-        consumer = new_consumer({**reader_config(self._settings, self._group), "error_cb": heard})
-        try:
-            while not self._stop.is_set():
-                self._look(consumer, heard)
-                self._stop.wait(self._every_s)
-        finally:
-            consumer.close()
-
-    def _look(self, consumer: Consumer, heard: Heard) -> None:
+    def _look(self, consumer: Consumer, heard: Heard) -> bool:
         try:
             places = partitions_of(consumer, self._settings, self._topics, heard)
             # positions first: what is committed between the two questions only makes the lag look larger
             committed = self._committed(consumer, places, heard)
-            bounds = {place: watermarks(consumer, self._settings, place) for place in places if not self._stop.is_set()}
+            bounds = {
+                place: watermarks(consumer, self._settings, place)
+                for place in places
+                if not self._asker.stopping.is_set()
+            }
         except LoginwatchError as error:
             self.last_error = str(error)
-            return
-        if self._stop.is_set():
-            return
+            return False
+        if self._asker.stopping.is_set():
+            return True
         positions = {place: max(committed.get(place, 0), first) for place, (first, _) in bounds.items()}
         ends = {place: end for place, (_, end) in bounds.items()}
         self.overdue = _left(positions, self._late_ends(ends))
         self.behind = _left(positions, ends)
         self.last_error = heard.last = None
+        return True
 
     def _committed(self, consumer: Consumer, places: Sequence[Place], heard: Heard) -> dict[Place, int]:
         try:
