@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 PYTEST_ARGS ?= -n auto --dist loadfile
 
-.PHONY: help setup demo test test-deps lint types contracts format dovecot24 docs screenshots site package sbom licences audit lock bench bench-smoke clean
+.PHONY: help setup compile demo test test-deps lint types contracts format dovecot24 docs screenshots site package sbom licences audit lock bench bench-smoke clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -20,13 +20,16 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-demo: setup ## the product at work in one terminal (embedded broker; Ctrl-C ends it)
+compile: setup ## the worker's hot path in machine code, about 20 s where it is not there; so that no start must do it
+	$(BIN)/loginwatch worker --compile
+
+demo: compile ## the product at work in one terminal (embedded broker; Ctrl-C ends it)
 	$(BIN)/loginwatch demo
 
 dovecot24: ## a real Dovecot 2.4 in .dovecot24 for the tests, by debootstrap (as root, about a minute)
 	tests/dovecot24 .dovecot24
 
-test: setup ## all tests; parts of the system that are missing are skipped with a reason
+test: compile ## all tests; parts of the system that are missing are skipped with a reason
 	$(if $(wildcard .dovecot24),DOVECOT24_ROOT=$(CURDIR)/.dovecot24) $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-deps: ## the system parts of the tests, from Debian's packages (as root)
@@ -79,10 +82,10 @@ audit: setup ## known vulnerabilities of the pinned versions (asks a public data
 lock: setup ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock
 
-bench: setup ## the benchmarks
+bench: compile ## the benchmarks
 	$(BIN)/python -m benchmarks
 
-bench-smoke: setup ## small ones, in under 3 minutes: fails when the worker costs more beside the raw loop than recorded
+bench-smoke: compile ## small ones, in under 3 minutes: fails when the worker costs more beside the raw loop than recorded
 	$(BIN)/python -m benchmarks smoke
 
 clean: ## remove what setup made

@@ -2,10 +2,10 @@
 Latency: from the append of a login to its block, at 20, 50 and 80 % of what the worker can take; and when it is disturbed.
 
 The worker is the product as shipped: geo database, all kinds of rules, metrics. Its capacity is measured first, on the same
-machine that also runs the broker, the sender and the reader. Then come the three rates, after a run that does not count
-(Java compiles what it runs often), and at half of the capacity a second worker that joins, and a kill -9 of the first, which
-is started again at once. `current` is the time from the
-disturbance until no block takes longer than `CURRENT_MS` any more.
+machine that also runs the broker, the sender and the reader: what it commits while more logins come than it can take. Then
+come the three rates, after a run that does not count (Java compiles what it runs often), and at half of the capacity a second
+worker that joins, and a kill -9 of the first, which is started again at once. `current` is the time from the disturbance (the
+start of the second process, the kill) until no block takes longer than `CURRENT_MS` any more.
 """
 
 import argparse
@@ -19,19 +19,21 @@ from benchmarks.harness.kafka import Kafka, append
 from benchmarks.harness.process import Process, until
 from benchmarks.harness.results import quantile
 from benchmarks.harness.rules import as_records
-from benchmarks.harness.states import logins
+from benchmarks.harness.sender import Load, Sender
 from benchmarks.harness.systems import worker
-from benchmarks.harness.traffic import NETWORKS, Load, Reader, Seen, Sender, joined
+from benchmarks.harness.traffic import Reader, Seen, joined
 from streams.settings import Settings
 from streams.simulator.world import write_geo
 from streams.topology import LOGINS
 
 SHARES = (0.2, 0.5, 0.8)
 CURRENT_MS = 250.0
-DISTURB_AFTER_S = 4.0
-WARM_LOGINS = 3
+DISTURB_AFTER_S = 2.5
+DISTURBED_S = 12
 WARM_SHARE = 0.5
-CAPACITY_LOGINS = 300_000
+MORE_THAN_IT_TAKES = 450_000
+CAPACITY_S = 3
+LOOK_S = 0.02
 DONE_S = 60
 
 
@@ -42,7 +44,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         write_geo(geo)
         settings = kafka.for_app("latency", geo_databases=(str(geo),))
         append(settings, as_records("full"))
-        with worker(settings, kafka.folder, worker_id="one") as first, Bench(kafka, settings, first, options) as bench:
+        with (
+            Sender(settings, options.accounts) as sender,
+            worker(settings, kafka.folder, worker_id="one") as first,
+            Bench(kafka, settings, first, sender, options) as bench,
+        ):
             bench.warm_up()
             capacity = bench.capacity()
             bench.at_rate(capacity * WARM_SHARE, "warm")  # not counted: Kafka's way of a block is compiled by then
@@ -64,10 +70,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 class Bench:
     """A worker under load, and a second one that comes and goes."""
 
-    def __init__(self, kafka: Kafka, settings: Settings, first: Process, options: argparse.Namespace) -> None:
+    def __init__(
+        self, kafka: Kafka, settings: Settings, first: Process, sender: Sender, options: argparse.Namespace
+    ) -> None:
         self._kafka = kafka
         self._settings = settings
         self._first = first
+        self._sender = sender
         self._options = options
         self._second: Process | None = None
 
@@ -79,33 +88,54 @@ class Bench:
             self._second.stop()
 
     def warm_up(self) -> None:
-        """Every account has logged in before."""
+        """Every account has logged in before, from each of its networks."""
         self._ready(self._first)
-        self._append(WARM_LOGINS * self._options.accounts, seed=2)
+        self._sender.start(None)
+        self._sender.result()
+        self._until_committed()
 
     def capacity(self) -> float:
-        """Logins per second while more wait than it can take, sender and broker beside it."""
-        begun = time.time()
-        self._append(CAPACITY_LOGINS, seed=3)
-        return CAPACITY_LOGINS / (time.time() - begun)
+        """
+        Logins per second while more come than it can take, sender and broker beside it.
+
+        From the first commit to the last: what was committed in between, by the time in between.
+        """
+        load = Load(MORE_THAN_IT_TAKES, CAPACITY_S, self._options.accounts, "capacity", self._options.seed)
+        steps: list[tuple[float, int]] = []
+        begun = self._kafka.ends(LOGINS.name)
+        with self._kafka.committed(self._settings.app, LOGINS.name, begun) as committed:
+            self._sender.start(load)
+            while not steps or steps[-1][1] < sum(begun.values()) + load.rate * load.seconds:
+                self._first.assert_running()
+                done = sum(committed().values())
+                if done > (steps[-1][1] if steps else sum(begun.values())):
+                    steps.append((time.monotonic(), done))
+                time.sleep(LOOK_S)
+        self._sender.result()
+        self._until_committed()
+        (first_s, first), (last_s, last) = steps[0], steps[-1]
+        return (last - first) / (last_s - first_s)
 
     def at_rate(self, rate: float, label: str) -> dict[str, Any]:
         """Milliseconds, over all victims of the run."""
-        cpu, begun = self._first.cpu_s, time.monotonic()
-        seen, late = self._run(rate, label.strip("%"))
-        cores = (self._first.cpu_s - cpu) / (time.monotonic() - begun)
-        return {"load": label, "rate_per_s": round(rate), **_figures(seen), "sender_late_ms": round(late * 1000, 1),
-                "worker_cores": round(cores, 2)}  # fmt: skip
+        cpu, kafka_cpu = self._first.cpu_s, self._kafka.cpu_s
+        load = Load(rate, self._options.seconds, self._options.accounts, label.strip("%"), self._options.seed)
+        seen, late_s, sender_cpu_s = self._run(load)
+        cores = {"worker_cores": self._first.cpu_s - cpu, "kafka_cores": self._kafka.cpu_s - kafka_cpu,
+                 "sender_cores": sender_cpu_s}  # fmt: skip
+        return {"load": label, "rate_per_s": round(rate), **_figures(seen), "sender_late_ms": round(late_s * 1000, 1),
+                **{who: round(used / self._options.seconds, 2) for who, used in cores.items()}}  # fmt: skip
 
     def disturbed(self, what: str, rate: float, disturb: Callable[[], None]) -> dict[str, Any]:
         """Seconds from the disturbance until decisions are current again, and the longest wait."""
+        load = Load(rate, DISTURBED_S, self._options.accounts, what.replace(" ", "-").strip(","), self._options.seed)
         moments: list[float] = []
 
         def now() -> None:
             moments.append(time.time())
             disturb()
 
-        seen, _ = self._run(rate, what.split(maxsplit=1)[0].strip(",") + str(len(what)), now)
+        seen, *_ = self._run(load, now)
         slow = [each for each in seen if each.at_reader_ms > CURRENT_MS and each.read_s > moments[0]]
         current = max((each.read_s for each in slow), default=moments[0]) - moments[0]
         return {"what": what, "rate_per_s": round(rate), "current_again_s": round(current, 2),
@@ -113,33 +143,35 @@ class Bench:
 
     def join(self) -> None:
         self._second = worker(self._settings, self._kafka.folder, "latency-two", worker_id="two").start()
+        self._ready(self._second)
 
     def kill(self) -> None:
         self._first.kill()
         self._first.start()
+        self._ready(self._first)
 
     def check(self, geo: Path) -> int:
         """All outputs of all runs against a replay of the whole topic; how many blocks there were."""
-        want = check.expected(self._kafka, LOGINS.name, "full", geo)
+        want = check.outputs(self._kafka, LOGINS.name, "full", geo)
         return check.check_worker(self._kafka, want, {topic: {} for topic in check.OUTPUTS})
 
-    def _run(self, rate: float, label: str, disturb: Callable[[], None] | None = None) -> tuple[list[Seen], float]:
-        load = Load(rate, self._options.seconds, self._options.accounts, label, self._options.seed)
+    def _run(self, load: Load, disturb: Callable[[], None] | None = None) -> tuple[list[Seen], float, float]:
+        """
+        The blocks, by how much the sender was late, and its CPU time, in seconds.
+
+        Raises RuntimeError when `disturb`, which ends with a worker that is ready, took longer than the load.
+        """
         with Reader(self._settings) as reader:
-            sender = Sender(self._settings, load)
+            begins_s = self._sender.start(load)
             if disturb is not None:
-                time.sleep(max(0.0, sender.begins_s + DISTURB_AFTER_S - time.time()))
+                time.sleep(max(0.0, begins_s + DISTURB_AFTER_S - time.time()))
                 disturb()
-            sent, late = sender.result()
+                if time.time() > begins_s + load.seconds:
+                    raise RuntimeError(f"the worker was not ready while logins came, for {load.seconds} s")
+            sent, late_s, cpu_s = self._sender.result()
             self._until_committed()
             time.sleep(0.3)  # the last block is on its way to the reader
-            return joined(sent, reader.stop()), late
-
-    def _append(self, count: int, seed: int) -> None:
-        now_ms = time.time_ns() // 1_000_000 - 60_000
-        made = logins(self._options.accounts, count, NETWORKS, now_ms, seed)
-        append(self._settings, ((LOGINS.name, key, raw, 0) for key, raw in made))
-        self._until_committed()
+            return joined(sent, reader.stop()), late_s, cpu_s
 
     def _until_committed(self) -> None:
         self._kafka.until_committed(self._settings.app, LOGINS.name, self._kafka.ends(LOGINS.name), watch=[self._first])

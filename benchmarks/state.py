@@ -1,36 +1,43 @@
 """
 State: memory per account, changelog bytes per account, and whether a login's time depends on how many accounts there are.
 
-In memory: a process of its own holds the engine's dictionary of packed states, its resident memory is measured, and known
-accounts log in at random, without Kafka. On Kafka: the same states in a changelog, and a worker that takes them up.
+In memory: a process of its own holds the accounts as the worker does, its resident memory is measured, and known accounts
+log in at random, without Kafka. On Kafka: the same states in a changelog, and a worker that takes them up and judges the
+same logins.
 """
 
 import argparse
 import gc
 import os
 import time
+from collections.abc import Iterable, Iterator
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from benchmarks.harness.kafka import Kafka, append
 from benchmarks.harness.process import memory_mib, until
 from benchmarks.harness.results import spread
-from benchmarks.harness.rules import as_lines, as_records
+from benchmarks.harness.rules import as_records
 from benchmarks.harness.states import States, logins, name
 from benchmarks.harness.systems import worker
+from streams.bus.murmur2 import partition_for
+from streams.core.policy import MINUTE_MS
+from streams.engine.compiled.usual import UsualLogins
+from streams.engine.engine import Engine
 from streams.geo import NoPlaces
-from streams.replay.replay import Replay
+from streams.records.codec import Codec
 from streams.settings import Settings
 from streams.topology import LOGINS, changelog
+from streams.worker.fetched import Fetched, Record
 
 USUAL, MANY = 3, 64
 ACCOUNTS_OF_MANY = 50_000
 SMALL = 10_000
 BATCH = 10_000
+ACCOUNTS_TO_WARM = 100
 ROUNDS = 3
 MIB = 1 << 20
 HOUR_MS = 3_600_000
@@ -42,7 +49,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     rows = [_apart(size, USUAL, options) for size in [SMALL, *sizes]]
     many = _apart(min(ACCOUNTS_OF_MANY, max(sizes)), MANY, options)
     del many["engine_cpu_us"]  # nobody's usual account: with 64 networks in turn every login would be judged in full
-    for row in rows[1:]:
+    for row in rows:
         with Kafka() as kafka:
             row.update(_on_kafka(kafka, row["accounts"], options))
     return {"rows": rows, "many_networks": many, "logins": options.logins}
@@ -64,38 +71,61 @@ def _in_memory(pipe: Connection, accounts: int, networks: int, count: int, seed:
     now_ms = time.time_ns() // 1_000_000
     engine = _engine()
     states = States(networks, now_ms)
-    records = list(logins(accounts, ROUNDS * count, networks, now_ms, seed))
+    batches = list(_batches(logins(accounts, ROUNDS * count, networks, now_ms, seed), now_ms + HOUR_MS))
+    held = engine.held(0)
+    for key, packed in states.all(2 * ACCOUNTS_TO_WARM):  # compiled code is read in, and its memory counted to nobody
+        held.put(key.decode(), packed)
+    engine.usual_logins(0, batches[0], 0, 0)
+    held = engine.accounts[0] = engine.new_accounts()
     gc.collect()
     before = memory_mib(pid := os.getpid(), "VmRSS")
-    engine.accounts[0] = {key.decode(): packed for key, packed in states.all(accounts)}
+    for key, packed in states.all(accounts):
+        held.put(key.decode(), packed)
     gc.collect()
     gc.freeze()
-    held = memory_mib(pid, "VmRSS") - before
-    times = [
-        _cpu_us(engine, records[first : first + count], first, now_ms + HOUR_MS)
-        for first in range(0, ROUNDS * count, count)
-    ]
+    grown = memory_mib(pid, "VmRSS") - before
+    size = len(batches) // ROUNDS
+    times = [_cpu_us(engine, batches[first : first + size]) for first in range(0, ROUNDS * size, size)]
     pipe.send(
         {"accounts": accounts, "networks": networks, "packed_bytes": states.size,
-         "memory_bytes_per_account": round(held * MIB / accounts), "engine_cpu_us": spread(times, 2)}
+         "memory_bytes_per_account": round(grown * MIB / accounts), "engine_cpu_us": spread(times, 2)}
     )  # fmt: skip
 
 
-def _engine() -> Any:
-    replay = Replay(Settings(), NoPlaces())
-    for line in as_lines("common"):
-        replay.read(orjson.dumps(line))
-    return replay.engine
+def _engine() -> Engine:
+    """The worker's engine with the rules of the common job."""
+    codec, settings = Codec(), Settings()
+    kernel = UsualLogins(
+        codec, partitions=1, lateness_ms=settings.lateness * MINUTE_MS, largest=settings.max_record_bytes, seed=1
+    )
+    engine = Engine(
+        codec=codec,
+        places=NoPlaces(),
+        lateness_ms=settings.lateness * MINUTE_MS,
+        route=partial(partition_for, partitions=1),
+        kernel=kernel,
+    )
+    for topic, key, raw, _ in as_records("common"):
+        engine.apply_table(topic, key, raw)
+    return engine
 
 
-def _cpu_us(engine: Any, records: list[tuple[bytes, bytes]], first_offset: int, now_ms: int) -> float:
-    """CPU microseconds of the engine for each login: read, judged, state replaced; batches as the worker takes them."""
+def _batches(records: Iterable[tuple[bytes, bytes]], now_ms: int) -> Iterator[Fetched]:
+    made = [Record(offset, now_ms, key, raw, ()) for offset, (key, raw) in enumerate(records)]
+    for first in range(0, len(made), BATCH):
+        yield Fetched.of(made[first : first + BATCH])
+
+
+def _cpu_us(engine: Engine, batches: list[Fetched]) -> float:
+    """CPU microseconds of the engine for each login: read, judged, state replaced and handed over to be written."""
     begun = time.process_time()
-    for start in range(0, len(records), BATCH):
-        for offset, (key, raw) in enumerate(records[start : start + BATCH], first_offset + start):
-            engine.process(LOGINS.name, 0, offset, now_ms, key, raw)
+    for batch in batches:
+        at = 0
+        while (at := engine.usual_logins(0, batch, at, len(batch))) < len(batch):
+            engine.process(LOGINS.name, 0, *batch.record(at))
+            at += 1
         engine.take()
-    return (time.process_time() - begun) / len(records) * 1e6
+    return (time.process_time() - begun) / sum(map(len, batches)) * 1e6
 
 
 def _on_kafka(kafka: Kafka, accounts: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -104,19 +134,20 @@ def _on_kafka(kafka: Kafka, accounts: int, options: argparse.Namespace) -> dict[
     append(settings, as_records("common"))
     now_ms = time.time_ns() // 1_000_000
     states, topic = States(USUAL, now_ms), changelog(settings).name
-    append(settings, ((topic, key, packed, 0) for key, packed in states.all(accounts)), compression="lz4")
+    append(settings, ((topic, key, packed, 0) for key, packed in states.all(accounts)))
     disk = sum(file.stat().st_size for file in Path(kafka.folder, "data").glob(f"{topic}-*/*.log"))
     with worker(settings, kafka.folder) as process:
         until(lambda: process.says("worker ready"), 300, "the worker is ready")
         ready, memory = time.time() - process.started_s, process.memory_mib("VmRSS")
-        append(
-            settings, ((LOGINS.name, key, raw, 0) for key, raw in logins(accounts, options.logins, USUAL, now_ms, 1))
-        )
+        some = list(logins(accounts, options.logins, USUAL, now_ms, 1))
+        cpu = process.cpu_s
+        append(settings, ((LOGINS.name, key, raw, 0) for key, raw in some))
         kafka.until_committed(settings.app, LOGINS.name, kafka.ends(LOGINS.name), watch=[process])
-        peak = process.memory_mib()
+        cpu, peak = process.cpu_s - cpu, process.memory_mib()
     return {
         "changelog_bytes_per_account": states.size + len(name(0)),
         "disk_bytes_per_account": round(disk / accounts),
+        "worker_cpu_us": round(cpu / len(some) * 1e6, 2),
         "ready_s": round(ready, 1),
         "worker_rss_mib": round(memory),
         "worker_peak_mib": round(peak),

@@ -7,6 +7,9 @@ from typing import Any
 from streams.settings import Settings, load_settings
 from streams.worker.main import Parts, production_parts, serve
 
+WATCHED = ("process", "usual_logins")
+"""What of the engine takes records."""
+
 
 def mark(word: str, number: int = 0) -> None:
     """A line for the harness: the word, CPU seconds of this process so far, the time."""
@@ -15,10 +18,10 @@ def mark(word: str, number: int = 0) -> None:
 
 
 def parts(settings: Settings) -> Parts:
-    """The production parts; whatever of the engine takes records is watched until its first call, and then left alone."""
+    """The production parts; what of the engine takes records is watched until the first call, and then left alone."""
     made = production_parts(settings)
     engine: Any = made.engine
-    for name in [name for name in dir(engine) if name.startswith("process")]:
+    for name in WATCHED:
         _watch(engine, name, getattr(engine, name))
     return made
 
@@ -26,7 +29,8 @@ def parts(settings: Settings) -> Parts:
 def _watch(engine: Any, name: str, original: Any) -> None:
     def first(*arguments: Any, **named: Any) -> Any:
         if name in vars(engine):
-            delattr(engine, name)
+            for watched in WATCHED:
+                delattr(engine, watched)
             mark("FIRST")
         return original(*arguments, **named)
 

@@ -64,6 +64,10 @@ class NoPlaces:
         """Unknown."""
         return None
 
+    def country_and_span(self, number: int) -> tuple[str | None, int]:  # noqa: ARG002 - the interface of Places
+        """Unknown, wherever."""
+        return None, 128
+
     def place(self, address: str) -> Place:  # noqa: ARG002 - the interface of Places
         """Unknown."""
         return UNKNOWN
@@ -137,6 +141,10 @@ class Places:
             known[block] = code
         return code
 
+    def country_and_span(self, number: int) -> tuple[str | None, int]:
+        """What `country_of` says, and how many of the address' last bits do not matter to that."""
+        return self._find_country(format_address(number))
+
     def _find_country(self, address: str) -> tuple[str | None, int]:
         """The country of an address, and how many of its last bits do not matter to the answer."""
         bits = 128
@@ -163,11 +171,12 @@ class Places:
         return place
 
     def _find_place(self, address: str) -> Place:
-        country = self.country(address)
+        records = [database.span(address)[0] for database in self._places]
+        codes = [_country(record) for record in records]
+        country = next((code for code in codes if code is not None), None)
         city, latitude, longitude, owner = None, None, None, None
-        for database in self._places:
-            record, _ = database.span(address)
-            if record is None or _country(record) not in {None, country}:
+        for record, code in zip(records, codes, strict=True):
+            if record is None or code not in {None, country}:
                 continue
             city = city or _city(record)
             if latitude is None:
@@ -246,6 +255,7 @@ def has_extension() -> bool:
 
 
 _Fingerprint = tuple[int, int, int]
+_Span = tuple[Mapping[str, Any] | None, int]
 
 
 def _fingerprint(path: Path) -> _Fingerprint | None:
@@ -271,13 +281,22 @@ class _Database:
         for address in PROBES[: 1 if self._metadata.ip_version == 4 else None]:
             self._reader.get(address)
         self._damaged: str | None = None
+        self._last: tuple[str, _Span] = ("", (None, 128))
 
-    def span(self, address: str) -> tuple[Mapping[str, Any] | None, int]:
+    def span(self, address: str) -> _Span:
         """
         The record of an address, and how many of its last bits do not matter to the answer.
 
-        None if there is no record, it is no map, or the address is not one for this file.
+        None if there is no record, it is no map, or the address is not one for this file. The last answer is remembered:
+        a thief's new address is asked for its country, and at once for its place.
         """
+        last_address, found = self._last
+        if address != last_address:
+            found = self._span(address)
+            self._last = (address, found)
+        return found
+
+    def _span(self, address: str) -> _Span:
         if address[:7].lower() == MAPPED:
             address = _unmapped(address)
         try:
@@ -413,5 +432,5 @@ def _text(value: object) -> str | None:
     """A name fit for a mail or a page: no control characters, trimmed, bounded."""
     if not isinstance(value, str):
         return None
-    kept = "".join(character for character in value if character.isprintable()).strip()
-    return kept[:TEXT_LIMIT] or None
+    kept = value if value.isprintable() else "".join(character for character in value if character.isprintable())
+    return kept.strip()[:TEXT_LIMIT] or None

@@ -1,7 +1,8 @@
 """The broker of a benchmark: started from deploy/kafka, filled, read and asked."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -85,17 +86,23 @@ class Kafka:
         self, group: str, topic: str, upto: Mapping[int, int], *, watch: Sequence[process.Process]
     ) -> None:
         """Wait until a group has committed all records below `upto`; the watched processes must go on running."""
-        consumer = new_consumer(bulk_config(self.settings, group, Heard()))
-        places = [TopicPartition(topic, partition) for partition in upto]
 
         def done() -> bool:
             for each in watch:
                 each.assert_running()
-            committed = {at.partition: at.offset for at in consumer.committed(places, timeout=10)}
+            committed = asked()
             return all(committed[partition] >= end for partition, end in upto.items())
 
-        try:
+        with self.committed(group, topic, upto) as asked:
             process.until(done, DONE_S, f"{group} has committed all of {topic}")
+
+    @contextmanager
+    def committed(self, group: str, topic: str, partitions: Iterable[int]) -> Iterator[Callable[[], Ends]]:
+        """What asks for a group's committed offsets; below 0 where there is none."""
+        consumer = new_consumer(bulk_config(self.settings, group, Heard()))
+        places = [TopicPartition(topic, partition) for partition in partitions]
+        try:
+            yield lambda: {at.partition: at.offset for at in consumer.committed(places, timeout=10)}
         finally:
             consumer.close()
 

@@ -68,10 +68,12 @@ def latency(result: Result) -> str:
             row["p99_ms"],
             row["reader_p50_ms"],
             row["reader_p99_ms"],
+            *(row.get(f"{who}_cores", "-") for who in ("worker", "kafka", "sender")),
         ]
         for row in result["rows"]
     ]
-    head = ["load", "logins/s", "blocks", "append to block, p50 ms", "p99 ms", "due to reader, p50 ms", "p99 ms"]
+    head = ["load", "logins/s", "blocks", "append to block, p50 ms", "p99 ms", "due to reader, p50 ms", "p99 ms",
+            "cores: worker", "Kafka", "sender"]  # fmt: skip
     disturbed = [
         [row["what"], f"{row['rate_per_s']:,}", row["current_again_s"], f"{row['longest_ms']:,}"]
         for row in result["disturbed"]
@@ -86,12 +88,13 @@ def latency(result: Result) -> str:
 def state(result: Result) -> str:
     rows = [
         [f"{row['accounts']:,}", row["networks"], row["packed_bytes"], row["memory_bytes_per_account"],
-         spread(row["engine_cpu_us"], 1) if "engine_cpu_us" in row else "-", row.get("disk_bytes_per_account", "-"),
+         spread(row["engine_cpu_us"], 2) if "engine_cpu_us" in row else "-", row.get("worker_cpu_us", "-"),
+         row.get("disk_bytes_per_account", "-"),
          row.get("ready_s", "-"), f"{row['worker_peak_mib']:,}" if "worker_peak_mib" in row else "-"]
         for row in [*result["rows"], result["many_networks"]]
     ]  # fmt: skip
-    head = ["accounts", "networks each", "packed bytes", "memory bytes", "engine's CPU µs per login", "changelog bytes on disk (lz4)",
-            "worker ready after s", "worker's peak MiB"]  # fmt: skip
+    head = ["accounts", "networks each", "packed bytes", "memory bytes", "engine's CPU µs per login", "worker's",
+            "changelog bytes on disk", "worker ready after s", "worker's peak MiB"]  # fmt: skip
     return markdown(head, rows)
 
 

@@ -2,12 +2,14 @@
 
 # ruff: noqa: PLC0415 - Faust, aiohttp and the rest are slow to import, and each process needs only its own
 
+import os
 from typing import Annotated
 
 import typer
 
 from streams.cli import mail_logs, session
 from streams.cli.session import Session
+from streams.errors import UsageError
 
 PANEL = "Processes"
 
@@ -19,8 +21,20 @@ def register(root: typer.Typer) -> None:
     mail_logs.register(root)
 
 
-def worker(context: typer.Context) -> None:
+def worker(
+    context: typer.Context,
+    compile_: Annotated[
+        bool,
+        typer.Option(
+            "--compile",
+            help="Only compile the hot path into the installation, for all of its users, so that no start must.",
+        ),
+    ] = False,
+) -> None:
     """Judge logins: run as many as there are cores, up to one per partition."""
+    if compile_:
+        _compile(context)
+        return
     run = _process(context)
     from streams.worker.main import serve
 
@@ -80,6 +94,24 @@ def demo(
     from streams.demo import run_demo
 
     raise typer.Exit(run_demo(run.settings, seconds=for_, seed=seed, accounts=accounts))
+
+
+def _compile(context: typer.Context) -> None:
+    """Raises UsageError where the installation cannot be written."""
+    from streams.engine.compiled import folder
+
+    place = os.environ.setdefault("NUMBA_CACHE_DIR", str(folder.of_installation()))
+    from streams.worker import ahead  # looks where to keep it
+
+    if not ahead.place():
+        raise UsageError(
+            f"{place} cannot be written: run this as whoever installed loginwatch."
+            " Without it the first worker of every user compiles, for some seconds"
+        )
+    ahead.compile_all()
+    if place == str(folder.of_installation()):
+        folder.forget_others()
+    session.of(context).out.done(f"compiled for this kind of processor, in {place}", {"place": place})
 
 
 def _process(context: typer.Context) -> Session:

@@ -15,7 +15,10 @@ MOST_FAMILIAR = 8
 
 def forget_old(state: AccountState) -> None:
     """Let go of networks not used for 30 days, measured at the account's newest login."""
-    old = [network for network, kept in state.networks.items() if kept.last_ms + KEPT_MS <= state.newest_ms]
+    gone = state.newest_ms - KEPT_MS
+    if state.overview is not None and gone < state.overview.oldest_ms:
+        return
+    old = [kept.network for kept in state.networks.values() if kept.last_ms <= gone]
     for network in old:
         _let_go(state, network)
 
@@ -27,7 +30,8 @@ def record(state: AccountState, login: Login, *, in_block: bool) -> Kept:
     The last address, service and country are those of the greatest time; of equal times the first one read stays, so
     that a repetition changes nothing but the number of logins. A day counts once, and not when made during a block.
     """
-    kept = state.networks.get(login.network)
+    known = kept = state.networks.get(login.network)
+    country = login.country if known is None else known.country
     if kept is None:
         kept = Kept(login.network, login.time_ms, login.time_ms, login.address, login.service, login.country, logins=0)
         state.networks[login.network] = kept
@@ -41,6 +45,11 @@ def record(state: AccountState, login: Login, *, in_block: bool) -> Kept:
         back = kept.day - login.time_ms // DAY_MS
         if back < DAYS_KEPT:
             kept.days |= 1 << back
+    for incident in (state.episode, state.blocked_incident):
+        if incident is not None and incident.listed is not None and login.network in incident.members:
+            incident.listed.changed.add(login.network)
+    if state.overview is not None and not state.overview.note(kept, login.time_ms, country, is_new=known is None):
+        state.overview = None
     return kept
 
 
@@ -75,9 +84,11 @@ def familiar_networks(state: AccountState, days: int, opened_ms: int) -> tuple[N
 
 def _let_go(state: AccountState, network: Network) -> None:
     del state.networks[network]
+    state.overview = None
     for incident in (state.episode, state.blocked_incident):
         if incident is not None:
             incident.members.discard(network)
+            incident.listed = None
 
 
 def shift_days(days: int, days_before: int, days_on: int) -> tuple[int, int]:

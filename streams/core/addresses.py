@@ -20,6 +20,9 @@ V4_OFFSET = 96
 """A prefix of an IPv4 network counts these bits too."""
 LONGEST_TEXT = 60
 
+Order = tuple[bool, int, int]
+"""What networks are sorted by: version, number, prefix."""
+
 
 class Network(NamedTuple):
     """A network: its first address as a number of 128 bits, and its prefix of 128 bits."""
@@ -33,7 +36,7 @@ class Network(NamedTuple):
         return self.prefix >= V4_OFFSET and self.number >> 32 == 0xFFFF
 
     @property
-    def order(self) -> tuple[bool, int, int]:
+    def order(self) -> Order:
         """Sorts by version, then number, then prefix."""
         return order(self.number, self.prefix)
 
@@ -41,7 +44,7 @@ class Network(NamedTuple):
         return f"{format_address(self.number)}/{self.prefix - V4_OFFSET if self.is_v4 else self.prefix}"
 
 
-def order(number: int, prefix: int) -> tuple[bool, int, int]:
+def order(number: int, prefix: int) -> Order:
     """`Network.order` of a network that need not be made for it."""
     return (prefix < V4_OFFSET or number >> 32 != 0xFFFF, number, prefix)
 

@@ -91,8 +91,10 @@ class RuleBook:
         """By domain, or by account where one has scopes of its own."""
         self._by_levels: dict[tuple[str, ...], Rules] = {}
         """The same by the scopes that say anything: most domains share the rules of everyone."""
-        self._with_own: set[str] = set()
+        self.own: set[str] = set()
         """Accounts that ever had a policy or safe network of their own: their rules are not those of their domain."""
+        self.generation = 0
+        """Grows whenever rules that were resolved before may have changed."""
 
     def set_policy(self, key: str, record: Mapping[str, Any] | None) -> None:
         """
@@ -131,6 +133,7 @@ class RuleBook:
         """Resolve anew from now on, and forget what was remembered of addresses with the rules."""
         self._rules.clear()
         self._by_levels.clear()
+        self.generation += 1
 
     def scopes(self, account: str) -> Iterator[str]:
         """The scopes of a canonical account, nearest first: account, domain, groups from the deepest up, everyone."""
@@ -145,7 +148,7 @@ class RuleBook:
 
     def rules(self, account: str, now_ms: int) -> Rules:
         """The rules of a canonical account at `now`."""
-        key = account if account in self._with_own else account.rpartition("@")[2]
+        key = account if account in self.own else account.rpartition("@")[2]
         rules = self._rules.get(key)
         if rules is None or not rules.since_ms <= now_ms < rules.until_ms:
             if len(self._rules) >= MOST_CACHED:
@@ -162,7 +165,7 @@ class RuleBook:
     def _note_own(self, scope: str) -> None:
         kind, _, name = scope.partition(":")
         if kind == "account":
-            self._with_own.add(name)
+            self.own.add(name)
 
     def _resolve(self, account: str, now_ms: int) -> Rules:
         levels = tuple(scope for scope in self.scopes(account) if scope in self.policies or self.safe.get(scope))

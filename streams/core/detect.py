@@ -84,16 +84,23 @@ def _restart_if_demanded(state: AccountState, rules: Rules) -> None:
         state.window, state.ipv4_prefix, state.ipv6_prefix = demanded
         state.episode = None
         state.stamp = NOT_JUDGED
+        state.overview = None
         for kept in state.networks.values():
             kept.runs = []
 
 
 def _add_presence(state: AccountState, kept: Kept, login: Login, rules: Rules, now_ms: int) -> bool:
-    """Extend the network's presence; False where the login adds none, as a repetition does."""
+    """
+    Extend the network's presence; False where the login adds none, as a repetition does.
+
+    `state.overview`, which spares looking at all networks again (`overview.py`), is of networks of one run.
+    """
     runs = presence.without_cut(kept.runs, state.counts_from_ms)
     if presence.is_within(runs, login.time_ms, rules.window_ms):
         return False
     kept.runs = presence.add_to_runs(runs, login.time_ms, rules.window_ms, now_ms)
+    if len(kept.runs) > 1:
+        state.overview = None
     return True
 
 

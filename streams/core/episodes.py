@@ -6,10 +6,13 @@ block, an unblock or a reset ends it. One incident is the record of one episode;
 while it lasts further networks are still added to its incident.
 """
 
-import json
+import hashlib
 import uuid
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Protocol
+
+import orjson
 
 from streams.core import activity, evidence
 from streams.core.addresses import Network, format_address
@@ -18,10 +21,11 @@ from streams.core.book import Rules
 from streams.core.policy import MINUTE_MS, EffectivePolicy
 from streams.core.presence import Excess
 from streams.core.state import AccountState, Incident
-from streams.core.values import Login
+from streams.core.values import Login, Part
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "loginwatch")
 """All derived ids are of this namespace: who repeats a computation gets the same ids."""
+_NAMESPACE_BYTES = NAMESPACE.bytes
 ACTOR = "loginwatch"
 REVISED_FOR_EACH = 64
 """Up to so many networks each one is a revision, then each doubling."""
@@ -55,7 +59,11 @@ class World(Protocol):
 
 def derived_id(*parts: str | int) -> str:
     """The id of what came from `parts`: UUIDv5 (RFC 9562) of their JSON."""
-    return str(uuid.uuid5(NAMESPACE, json.dumps(parts, separators=(",", ":"), ensure_ascii=False)))
+    digest = bytearray(hashlib.sha1(_NAMESPACE_BYTES + orjson.dumps(parts), usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    text = digest.hex()  # by hand: a third of the time that `uuid.uuid5` takes
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def exceeded(state: AccountState, login: Login, rules: Rules, found: Excess, *, now_ms: int, world: World) -> Outputs:
@@ -114,7 +122,7 @@ def _open(state: AccountState, login: Login, rules: Rules, found: Excess, *, now
         limit=policy.allowed_ips if found.rule == "ips" else policy.allowed_countries,
         window=policy.time_window,
         mode=policy.mode,
-        policy=policy.to_record(),
+        policy=_policy_record(policy),
         last_ms=found.instants[-1],
         count=_count(found.rule, found),
     )
@@ -132,6 +140,12 @@ def _open(state: AccountState, login: Login, rules: Rules, found: Excess, *, now
     if recipients:
         outputs.append(("notifications", _notification(record, recipients, now_ms)))
     return outputs
+
+
+@lru_cache(maxsize=1 << 10)
+def _policy_record(policy: EffectivePolicy) -> Part:
+    """Remembered: most accounts share theirs."""
+    return Part(policy.to_record())
 
 
 def _block(state: AccountState, incident: Incident, record: dict[str, Any], from_ms: int) -> dict[str, Any]:
@@ -185,6 +199,8 @@ def _add(
     added = set(networks) - incident.members
     before, incident.ever = incident.ever, incident.ever + len(added)
     incident.members |= added
+    if incident.listed is not None:
+        incident.listed.add(added)
     doubled = (incident.ever // REVISED_FOR_EACH).bit_length() > (before // REVISED_FOR_EACH).bit_length()
     if not added or (before >= REVISED_FOR_EACH and not doubled):
         return []

@@ -1,12 +1,16 @@
 """The evidence: what an incident shows of an account, and what a view of the account answers."""
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from streams.core.addresses import Network, format_address
+from streams.core.addresses import Network, Order, format_address
 from streams.core.book import Rules
+from streams.core.listed import Listed
+from streams.core.overview import total_logins
 from streams.core.policy import MINUTE_MS
-from streams.core.presence import present_networks
+from streams.core.presence import present_networks, safe_covers
 from streams.core.state import AccountState, Incident, Kept
+from streams.core.values import Part
 
 if TYPE_CHECKING:
     from streams.core.episodes import World
@@ -18,7 +22,6 @@ def incident_record(
     state: AccountState, incident: Incident, rules: Rules, account: str, *, now_ms: int, world: "World"
 ) -> dict[str, Any]:
     """One revision of an incident, with everything that explains it."""
-    members = [kept for kept in _sorted(state) if kept.network in incident.members]
     countries = logins_by_country(state)
     return {
         "id": incident.id,
@@ -31,7 +34,7 @@ def incident_record(
         "window": incident.window,
         "blocked_until": incident.blocked_until_ms,
         "mode": incident.mode,
-        "networks": [_network_record(kept, world) for kept in members],
+        "networks": _members(state, incident, world),
         "countries": countries,
         **_messages(state, now_ms),
         "summary": summary(incident),
@@ -75,6 +78,8 @@ def view_record(
 def _messages(state: AccountState, now_ms: int) -> dict[str, Any]:
     """What was sent in 24 hours, and as whom if not as the account."""
     messages = state.messages
+    if not messages.quarters:
+        return {"messages_24h": 0, "foreign_messages_24h": 0, "foreign_senders": []}
     return {
         "messages_24h": messages.in_24h(now_ms),
         "foreign_messages_24h": messages.foreign_24h(now_ms),
@@ -82,30 +87,45 @@ def _messages(state: AccountState, now_ms: int) -> dict[str, Any]:
     }
 
 
-def logins_by_country(state: AccountState) -> list[dict[str, Any]]:
+def logins_by_country(state: AccountState) -> list[Part]:
     """Listed logins of the kept networks by country, unknown (None) first."""
-    totals: dict[str | None, int] = {}
-    for kept in state.networks.values():
-        totals[kept.country] = totals.get(kept.country, 0) + kept.logins
-    return [{"country": country, "logins": totals[country]} for country in sorted(totals, key=lambda code: code or "")]
+    totals = total_logins(state.networks.values()) if state.overview is None else state.overview.logins
+    return [_country_record(country, totals[country]) for country in sorted(totals, key=lambda code: code or "")]
+
+
+@lru_cache(maxsize=1 << 12)
+def _country_record(country: str | None, logins: int) -> Part:
+    """Remembered: there are few countries, and from most come few logins."""
+    return Part({"country": country, "logins": logins})
 
 
 def _sorted(state: AccountState) -> list[Kept]:
     return [state.networks[network] for network in sorted(state.networks, key=_order)]
 
 
-def _order(network: Network) -> tuple[bool, int, int]:
+def _order(network: Network) -> Order:
     return network.order
 
 
+def _members(state: AccountState, incident: Incident, world: "World") -> list[Part]:
+    """The networks that took part and are kept, in order. Only those are shown anew that changed since the last revision."""
+    listed = incident.listed
+    if listed is None:
+        listed = incident.listed = Listed(incident.members)
+    for network in listed.changed & state.networks.keys():
+        listed.show(network, Part(_network_record(state.networks[network], world)))
+    return listed.shown()
+
+
 def _network_record(kept: Kept, world: "World") -> dict[str, Any]:
-    place = world.place(format_address(kept.address))
+    address = format_address(kept.address)
+    place = world.place(address)
     return {
         "network": str(kept.network),
         "country": kept.country,
         "first": kept.first_ms,
         "last": kept.last_ms,
-        "address": format_address(kept.address),
+        "address": address,
         "service": kept.service,
         "logins": kept.logins,
         "days": kept.different_days,
@@ -130,10 +150,11 @@ def _view_network(kept: Kept, rules: Rules, counted: bool, world: "World") -> di
 def _left_out(state: AccountState, incident: Incident, rules: Rules) -> list[dict[str, Any]]:
     """Networks used within a window before the incident that a safe network kept out of the count."""
     since = incident.opened_ms - incident.window * MINUTE_MS
+    covers = safe_covers(state, rules)
     left_out = []
-    for kept in _sorted(state):
-        safe = rules.safe_cover(kept.network)
-        if safe is not None and kept.last_ms > since:
+    for network in sorted(covers, key=_order):
+        kept, safe = state.networks[network], covers[network]
+        if kept.last_ms > since:
             left_out.append(
                 {
                     "network": str(kept.network),

@@ -13,15 +13,20 @@ form; a reader knows all versions that ever were.
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from streams.core import messages
-from streams.core.addresses import Network
+from streams.core.addresses import Network, Order
 from streams.core.blocks import Block, Span, past_blocks
+from streams.core.listed import Listed, network_from_json, network_json
 from streams.core.messages import Messages
 from streams.core.refusal import Refused
+from streams.core.values import Part
+
+if TYPE_CHECKING:
+    from streams.core.overview import Overview
 
 VERSION = 1
 NONE = -1
@@ -59,6 +64,7 @@ SERVICES = ("imap", "pop3", "smtp", "http", "sieve", "other")
 SERVICE_NUMBER = {name: number for number, name in enumerate(SERVICES)}
 
 Run = tuple[int, int]
+NO_MESSAGES = Messages()
 
 
 @dataclass(slots=True)
@@ -99,7 +105,11 @@ class Kept:
 
 @dataclass(slots=True)
 class Incident:
-    """The incident of an episode as far as later revisions need it. `last_ms` is the episode's last instant."""
+    """
+    The incident of an episode as far as later revisions need it.
+
+    `last_ms` is the episode's last instant; `listed` has the members in order, None = not put in order yet.
+    """
 
     id: str
     opened_ms: int
@@ -114,6 +124,7 @@ class Incident:
     revision: int = 0
     ever: int = 0
     members: set[Network] = field(default_factory=set)
+    listed: Listed | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(slots=True)
@@ -124,7 +135,7 @@ class AccountState:
     `newest_ms`: greatest judged time (at most its `now`) of the listed logins; `cutoff_ms`: logins up to then never
     count (reset, unblock); `stamp`: the rules the account was last judged by; `window` and prefixes: those of the
     login read last; `past_blocks`: when it was blocked before `block`; offsets: last applied record of each input topic
-    (that of submissions is in `messages`).
+    (that of submissions is in `messages`); `overview`: see there, None = look at every network.
     """
 
     networks: dict[Network, Kept] = field(default_factory=dict)
@@ -143,6 +154,7 @@ class AccountState:
     login_offset: int = NONE
     command_offset: int = NONE
     command_id: str = ""
+    overview: "Overview | None" = field(default=None, compare=False, repr=False)
 
     @property
     def counts_from_ms(self) -> int:
@@ -165,15 +177,15 @@ class AccountState:
 
 def pack(state: AccountState) -> bytes:
     """The packed form."""
-    kept = [state.networks[network] for network in sorted(state.networks, key=_order)]
-    tail = _tail(state, kept)
-    ahead = any(item.last_ms > state.newest_ms for item in kept)
-    busy = state.episode is not None or state.blocked_incident is not None or ahead
+    entries, runs = _networks(state) if state.overview is None else (state.overview.entries(), {})
+    tail = _tail(state, runs)
+    open_incident = state.episode is not None or state.blocked_incident is not None
+    busy = open_incident or any(item.last_ms > state.newest_ms for item in state.networks.values())
     flags = (HAS_TAIL if tail else 0) | (BUSY if busy else BUSY | RUNS if "r" in tail else 0)
     header = HEADER.pack(
         VERSION,
         flags,
-        len(kept),
+        len(state.networks),
         state.login_offset,
         state.newest_ms,
         state.counts_from_ms,
@@ -182,7 +194,14 @@ def pack(state: AccountState) -> bytes:
         state.ipv4_prefix,
         state.ipv6_prefix,
     )
-    return b"".join((header, *map(_pack_entry, kept), orjson.dumps(tail) if tail else b""))
+    return b"".join((header, entries, orjson.dumps(tail) if tail else b""))
+
+
+def _networks(state: AccountState) -> tuple[bytes, dict[str, list[Run]]]:
+    """The entries of the networks, in order, and by the number of its entry what further runs a network has."""
+    kept = [state.networks[network] for network in sorted(state.networks, key=_order)]
+    runs = {str(index): item.runs[:-1] for index, item in enumerate(kept) if len(item.runs) > 1}
+    return b"".join(map(pack_entry, kept)), runs
 
 
 def unpack(packed: bytes) -> AccountState:
@@ -254,11 +273,12 @@ def is_newer(candidate: bytes, held: bytes) -> bool:
     return all(new[topic] >= old[topic] for topic in old)
 
 
-def _order(network: Network) -> tuple[bool, int, int]:
+def _order(network: Network) -> Order:
     return network.order
 
 
-def _pack_entry(kept: Kept) -> bytes:
+def pack_entry(kept: Kept) -> bytes:
+    """The entry of a network, with the last of its runs."""
     start, last = kept.runs[-1] if kept.runs else (0, 0)
     return ENTRY.pack(
         kept.network.prefix,
@@ -275,10 +295,9 @@ def _pack_entry(kept: Kept) -> bytes:
     )
 
 
-def _tail(state: AccountState, kept: list[Kept]) -> dict[str, Any]:
+def _tail(state: AccountState, runs: dict[str, list[Run]]) -> dict[str, Any]:
     """What few accounts have; keys are short because they are stored a million times."""
     tail: dict[str, Any] = {}
-    runs = {str(index): item.runs[:-1] for index, item in enumerate(kept) if len(item.runs) > 1}
     if runs:
         tail["r"] = runs
     if state.block is not None:
@@ -292,7 +311,8 @@ def _tail(state: AccountState, kept: list[Kept]) -> dict[str, Any]:
         tail["i"] = _incident_to_json(state.blocked_incident)
     if state.ignored_logins:
         tail["g"] = state.ignored_logins
-    messages.to_tail(state.messages, tail)
+    if state.messages != NO_MESSAGES:
+        messages.to_tail(state.messages, tail)
     if state.command_offset != NONE:
         tail["c"] = [state.command_offset, state.command_id]
     return tail
@@ -302,13 +322,16 @@ def _unpack(packed: bytes) -> AccountState:
     _, flags, number, offset, newest, counts_from, stamp, window, ipv4, ipv6 = HEADER.unpack_from(packed)
     end = HEADER.size + number * ENTRY.size
     kept = [_unpack_entry(entry) for entry in ENTRY.iter_unpack(packed[HEADER.size : end])]
-    tail = orjson.loads(packed[end:]) if flags & HAS_TAIL else {}
+    networks = {item.network: item for item in kept}
+    if not flags & HAS_TAIL:
+        return AccountState(networks, newest, counts_from, stamp, window, ipv4, ipv6, login_offset=offset)
+    tail = orjson.loads(packed[end:])
     for index, runs in tail.get("r", {}).items():
         item = kept[int(index)]
         item.runs = [(start, last) for start, last in runs] + item.runs
     command_offset, command_id = tail.get("c", (NONE, ""))
     return AccountState(
-        networks={item.network: item for item in kept},
+        networks=networks,
         newest_ms=newest,
         cutoff_ms=tail.get("k", counts_from),
         stamp=stamp,
@@ -346,34 +369,26 @@ def _unpack_entry(entry: tuple[Any, ...]) -> Kept:
     )
 
 
-def _network_to_json(network: Network) -> list[str | int]:
-    return [f"{network.number:x}", network.prefix]
-
-
-def _network_from_json(value: list[Any]) -> Network:
-    return Network(int(value[0], 16), value[1])
-
-
 def _incident_to_json(incident: Incident) -> dict[str, Any]:
-    members = sorted(incident.members, key=_order)
-    return {
-        **{name: getattr(incident, name) for name in _PLAIN},
-        "members": [_network_to_json(item) for item in members],
-    }
+    if incident.listed is None:
+        incident.listed = Listed(incident.members)
+    value = {name: getattr(incident, name) for name in _PLAIN}
+    value["members"] = orjson.Fragment(incident.listed.json())
+    return value
 
 
-_PLAIN = tuple(name for name in Incident.__dataclass_fields__ if name != "members")
+_PLAIN = tuple(name for name in Incident.__dataclass_fields__ if name not in {"members", "listed"})
 
 
 def _incident_from_json(value: Mapping[str, Any] | None) -> Incident | None:
     if value is None:
         return None
-    members = {_network_from_json(item) for item in value["members"]}
-    return Incident(**{name: value[name] for name in _PLAIN}, members=members)
+    members = {network_from_json(item) for item in value["members"]}
+    return Incident(**{name: value[name] for name in _PLAIN} | {"policy": Part(value["policy"])}, members=members)
 
 
 def _block_to_json(block: Block) -> list[Any]:
-    networks = [_network_to_json(item) for item in block.except_networks]
+    networks = [orjson.Fragment(network_json(item)) for item in block.except_networks]
     return [block.id, block.from_ms, block.until_ms, block.incident, networks, block.lifted_ms]
 
 
@@ -381,4 +396,4 @@ def _block_from_json(value: list[Any] | None) -> Block | None:
     if value is None:
         return None
     block_id, from_ms, until_ms, incident, networks, lifted_ms = value
-    return Block(block_id, from_ms, until_ms, incident, tuple(map(_network_from_json, networks)), lifted_ms)
+    return Block(block_id, from_ms, until_ms, incident, tuple(map(network_from_json, networks)), lifted_ms)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from streams.engine.accounts import Touched
+
 Headers = Sequence[tuple[str, bytes | None]]
 
 
@@ -49,12 +51,15 @@ class Batch:
     """
     What a number of records led to.
 
-    `touched` has the packed state of every account that must be written to the changelog, None for a forgotten one;
-    `counts` is by the words of the metrics, for instance `("logins", "counted")`.
+    `touched` has, by partition, the accounts that must be written to the changelog; `counts` is by the words of the metrics, for instance `("logins", "counted")`.
     """
 
     outputs: list[Output] = field(default_factory=list)
     forwards: list[Forward] = field(default_factory=list)
-    touched: dict[str, bytes | None] = field(default_factory=dict)
+    touched: dict[int, Touched] = field(default_factory=dict)
     counts: dict[tuple[str, ...], int] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
+
+    def states(self) -> dict[str, bytes | None]:
+        """The newest state of every account that must be written, None for a forgotten one."""
+        return {name.decode(): packed for touched in self.touched.values() for name, packed in touched.states()}

@@ -15,9 +15,11 @@ from streams.core.book import RuleBook, Rules
 from streams.core.episodes import Outputs, World
 from streams.core.hot import Spot
 from streams.core.messages import from_tail, to_tail
+from streams.core.recent import RecentStates
 from streams.core.refusal import Refused
 from streams.core.state import AccountState, login_offset, pack, put_together, take_apart, unpack
 from streams.core.values import Login, judged_time
+from streams.engine.accounts import Accounts, PlainAccounts
 from streams.engine.batch import Arrival, Batch, Decision, Forward, Headers, Output
 from streams.engine.tables import Tables
 from streams.records.codec import Codec
@@ -41,12 +43,27 @@ class Places(World, Protocol):
         ...
 
 
+class Kernel(Protocol):
+    """What does the usual logins of a batch: `compiled.usual.UsualLogins`."""
+
+    def new_accounts(self) -> Any:
+        """Nobody's accounts yet, in its own form."""
+
+    def take_counts(self) -> tuple[int, int]:
+        """Logins that counted and failed ones, since it was asked last."""
+
+    def run(
+        self, book: RuleBook, places: Any, accounts: Any, partition: int, records: Any, first: int, end: int
+    ) -> int:
+        """The first record that it leaves to the engine; `end` = none."""
+
+
 class Engine:
     """
     All accounts of some partitions, and the rules they are judged by.
 
     `encode` turns a record's name and fields into bytes. `route` tells the partition of a key; without it (a replay)
-    wrongly keyed logins are judged at once. Not safe for threads.
+    wrongly keyed logins are judged at once. `kernel` does the usual logins of `usual_logins`. Not safe for threads.
     """
 
     def __init__(
@@ -60,9 +77,10 @@ class Engine:
         route: Callable[[bytes], int] | None = None,
         process: str = "worker",
         largest: int = 1 << 16,
+        kernel: Kernel | None = None,
     ) -> None:
         self.book = RuleBook(default_domain)
-        self.accounts: dict[int, dict[str, bytes]] = {}
+        self.accounts: dict[int, Accounts] = {}
         self.apply_table = Tables(codec, self.book).apply
         self._codec = codec
         self._encode = encode or codec.encode
@@ -71,8 +89,10 @@ class Engine:
         self._default_domain = default_domain
         self._route = route
         self._process = process
+        self._kernel = kernel
         self._largest = largest
         self._batch = Batch()
+        self._recent = RecentStates()
         self._usual = 0
         self._spots = 0
 
@@ -83,15 +103,45 @@ class Engine:
 
     def take(self) -> Batch:
         """What the records since the last call led to."""
-        if self._usual:
-            self._count("logins", "counted", number=self._usual)
+        usual, failed = self._kernel.take_counts() if self._kernel is not None else (0, 0)
+        if usual + self._usual:
+            self._count("logins", "counted", number=usual + self._usual)
             self._usual = 0
+        if failed:
+            self._count("logins", "failed", number=failed)
         batch, self._batch = self._batch, Batch()
+        for partition, accounts in self.accounts.items():
+            touched = accounts.take_touched()
+            if touched:
+                batch.touched[partition] = touched
         return batch
+
+    def held(self, partition: int) -> Accounts:
+        """The accounts of a partition, for reading and writing."""
+        accounts = self.accounts.get(partition)
+        if accounts is None:
+            accounts = self.accounts[partition] = self.new_accounts()
+        return accounts
+
+    def new_accounts(self) -> Accounts:
+        """Nobody's accounts yet, in the form that this engine works on."""
+        made: Accounts = PlainAccounts() if self._kernel is None else self._kernel.new_accounts()
+        return made
+
+    def usual_logins(self, partition: int, records: Any, first: int, end: int) -> int:
+        """
+        Do the logins from `first` to `end` (exclusive) of a batch as far as they are usual; the first that is not.
+
+        `process` shall have that one, and the next call begins behind it: a partition's records are read in their order.
+        """
+        if self._kernel is None:
+            return first
+        return self._kernel.run(self.book, self._places, self.held(partition), partition, records, first, end)
 
     def use_places(self, places: Places) -> None:
         """Another geo database, or a new edition of it: what was remembered of addresses is forgotten."""
         self._places = places
+        self._recent.forget()
         self.book.forget_rules()
 
     def process(
@@ -169,7 +219,7 @@ class Engine:
         )
         if patched is None:
             return False
-        accounts[account] = self._batch.touched[account] = patched
+        accounts.keep(account, patched)
         self._usual += 1
         return True
 
@@ -178,7 +228,7 @@ class Engine:
         if not success:
             self._count("logins", "failed")
             return
-        accounts = self.accounts.get(arrival.partition) or self.accounts.setdefault(arrival.partition, {})
+        accounts = self.held(arrival.partition)
         packed = accounts.get(account)
         if packed is None:
             account = canonical_account(account, self._default_domain)
@@ -192,12 +242,12 @@ class Engine:
         spot = rules.spots.get(ip) or self._make_spot(rules, ip)
         if packed is not None and arrival.offset <= login_offset(packed):
             self._count("logins", "replayed")
-            self._batch.touched[account] = packed
+            accounts.touch(account)
             return
         if packed is None:
             first = hot.first(spot, time_ms, service, rules, offset=arrival.offset, now_ms=now_ms)
             if first is not None:
-                accounts[account] = self._batch.touched[account] = first
+                accounts.keep(account, first)
                 self._usual += 1
                 return
         login = Login(
@@ -206,7 +256,7 @@ class Engine:
         self._judge(arrival, login, packed, rules)
 
     def _judge(self, arrival: Arrival, login: Login, packed: bytes | None, rules: Rules) -> None:
-        state = AccountState() if packed is None else unpack(packed)
+        state = AccountState() if packed is None else self._recent.take(login.account, packed)
         verdict = detect.judge(
             state, login, rules, now_ms=arrival.now_ms, lateness_ms=self._lateness_ms, world=self._places
         )
@@ -214,9 +264,11 @@ class Engine:
         self._count("logins", verdict.outcome)
         if verdict.let_go:
             self._count("let_go", number=verdict.let_go)
-        self._store(arrival.partition, login.account, state)
+        self._recent.put(login.account, self._store(arrival.partition, login.account, state), state)
+        if not verdict.outputs:
+            return
         self._write(verdict.outputs, login.account, arrival.now_ms, rules)
-        if any(topic == "incidents" and record["revision"] == 1 for topic, record in verdict.outputs):
+        if verdict.outputs[0][1]["revision"] == 1:  # each login's first output is its incident
             blocked = any(topic == "blocks" for topic, _ in verdict.outputs)
             self._batch.decisions.append(Decision(arrival.now_ms, blocked))
 
@@ -229,12 +281,12 @@ class Engine:
         body, tail = take_apart(packed)
         sent = from_tail(tail)
         if arrival.offset <= sent.offset:
-            self._batch.touched[account] = packed
+            self.accounts[arrival.partition].touch(account)
             return
         self._count("messages" if sent.count(record, account, arrival.now_ms) else "messages_repeated")
         sent.offset = arrival.offset
         to_tail(sent, tail)
-        self.accounts[arrival.partition][account] = self._batch.touched[account] = put_together(body, tail)
+        self.accounts[arrival.partition].keep(account, put_together(body, tail))
 
     def _command(self, arrival: Arrival) -> None:
         record = self._codec.decode(COMMANDS.record, arrival.raw)
@@ -244,7 +296,7 @@ class Engine:
         account, packed = found
         state = unpack(packed)
         if arrival.offset <= state.command_offset:
-            self._batch.touched[account] = packed
+            self.accounts[arrival.partition].touch(account)
             return
         rules = self.book.rules(account, arrival.now_ms)
         outputs = commands.apply_command(state, record, rules, account, now_ms=arrival.now_ms, world=self._places)
@@ -262,13 +314,12 @@ class Engine:
 
         The applied offsets go with the state, so a batch that is repeated after a crash may count its last logins anew.
         """
-        self.accounts[arrival.partition].pop(account, None)
-        self._batch.touched[account] = None
+        self.accounts[arrival.partition].forget(account)
         self._batch.outputs.append(Output(BLOCKS.name, account, None, arrival.now_ms))
 
     def _owned(self, arrival: Arrival, name: str) -> tuple[str, bytes] | None:
         """The canonical account and its packed state (an empty one if there is none); None where the record was passed on."""
-        accounts = self.accounts.setdefault(arrival.partition, {})
+        accounts = self.held(arrival.partition)
         packed = accounts.get(name)
         account = name if packed is not None else canonical_account(name, self._default_domain)
         packed = accounts.get(account)
@@ -315,8 +366,10 @@ class Engine:
         rules.spots[ip] = spot
         return spot
 
-    def _store(self, partition: int, account: str, state: AccountState) -> None:
-        self.accounts[partition][account] = self._batch.touched[account] = pack(state)
+    def _store(self, partition: int, account: str, state: AccountState) -> bytes:
+        packed = pack(state)
+        self.accounts[partition].keep(account, packed)
+        return packed
 
     def _write(self, outputs: Outputs, account: str, now_ms: int, rules: Rules) -> None:
         for topic, record in outputs:

@@ -19,6 +19,7 @@ from streams.records.json_form import from_json, parse_json
 from streams.records.limits import OUTSIDE
 from streams.records.reasons import shown
 from streams.records.registry import Registry
+from streams.records.writer import writer
 
 CONFLUENT = struct.Struct(">bI")
 """A zero byte and the registry's id of the writer's schema, big endian."""
@@ -34,6 +35,7 @@ class Codec:
         self._by_header = {
             (record, schema.header): schema for record, versions in schemas.released().items() for schema in versions
         }
+        self._write = {record: writer(versions[-1].parsed) for record, versions in schemas.released().items()}
 
     def decode(self, record: str, raw: bytes) -> dict[str, Any]:
         """
@@ -64,13 +66,14 @@ class Codec:
         schema = schemas.latest(record)
         if record in OUTSIDE:
             value = checked(record, value)
-        buffer = io.BytesIO()
-        buffer.write(schema.header if self.registry is None else CONFLUENT.pack(0, self.registry.schema_id(schema)))
+        header = schema.header if self.registry is None else CONFLUENT.pack(0, self.registry.schema_id(schema))
+        write = self._write[record]
         try:
-            schemaless_writer(buffer, schema.parsed, value, strict_allow_default=True)
-        except FOREIGN_ERRORS as error:
-            raise BadRecordError(reasons.UNENCODABLE, f"This is no {record}: {error}") from error
-        return buffer.getvalue()
+            if write is not None:
+                return header + write(value)
+        except FOREIGN_ERRORS:
+            pass  # fastavro takes it, or says what is wrong
+        return header + written(record, schema.parsed, value)
 
     def login(self, raw: bytes) -> login.Login:
         """The fields of a Login that judging needs: time, account, ip, success, service, id. Raises as `decode` does."""
@@ -125,6 +128,16 @@ def read_avro(record: str, raw: bytes, start: int, writer: Any) -> dict[str, Any
     if left := len(raw) - buffer.tell():
         raise BadRecordError(reasons.TRAILING_BYTES, f"{left} bytes follow after the end of the {record}")
     return cast("dict[str, Any]", value)
+
+
+def written(record: str, parsed: Any, value: dict[str, Any]) -> bytes:
+    """A record as fastavro writes it. Raises BadRecordError."""
+    buffer = io.BytesIO()
+    try:
+        schemaless_writer(buffer, parsed, value, strict_allow_default=True)
+    except FOREIGN_ERRORS as error:
+        raise BadRecordError(reasons.UNENCODABLE, f"This is no {record}: {error}") from error
+    return buffer.getvalue()
 
 
 def avro_refusal(record: str, error: Exception, at: int, length: int) -> BadRecordError:

@@ -12,18 +12,22 @@ stops the worker, and the rounds behind it pass undelivered.
 import asyncio
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from streams import topology
 from streams.core.refusal import Refused
-from streams.engine.batch import Batch, Decision
+from streams.engine.batch import Batch
 from streams.engine.engine import Engine
 from streams.errors import LoginwatchError, RegistryUnavailableError
+from streams.worker.batch_writer import Table
+from streams.worker.changelog_records import changelog_records
 from streams.worker.crash import crash_point
 from streams.worker.delivery import Deliveries, Sent
+from streams.worker.fetched import Fetched, Record
 from streams.worker.lease import Lease, LeaseLostError
+from streams.worker.machine import Bytes
 from streams.worker.measures import Measures
 from streams.worker.rounds import Round
 
@@ -36,24 +40,11 @@ YIELD_EVERY = 1_000
 """Records after which the event loop gets a turn: heartbeats of the health page and timers do not wait for a round."""
 
 
-class Outcome:
-    """What a round led to: what is published first, and then the newest state of every account, by partition."""
+class StateSender(Protocol):
+    """What brings the states of a round to the changelog: `state_delivery.StateDeliveries`."""
 
-    def __init__(self) -> None:
-        self.published: list[Sent] = []
-        self.touched: dict[int, dict[str, bytes | None]] = {}
-        self.decisions: list[Decision] = []
-
-    def add(self, partition: int, batch: Batch) -> None:
-        """One partition of one topic was decided."""
-        for record in batch.forwards:
-            self.published.append(Sent(record.topic, record.value, record.key, headers=list(record.headers)))
-        for output in batch.outputs:
-            self.published.append(Sent(output.topic, output.value, output.key, timestamp_ms=output.timestamp_ms))
-        held = self.touched.setdefault(partition, batch.touched)
-        if held is not batch.touched:
-            held.update(batch.touched)  # by another topic: one record of an account and round is enough
-        self.decisions += batch.decisions
+    async def deliver(self, data: Bytes, records: Table, epoch: int) -> None:
+        """Return when Kafka has all of them."""
 
 
 class BatchAgent:
@@ -70,7 +61,7 @@ class BatchAgent:
         deliveries: Deliveries,
         lease: Lease,
         measures: Measures,
-        changelog: str,
+        states: StateSender,
         *,
         before_batch: Callable[[], None],
         on_abandoned: Callable[[], None],
@@ -80,7 +71,7 @@ class BatchAgent:
         self._deliveries = deliveries
         self._lease = lease
         self._measures = measures
-        self._changelog = changelog
+        self._states = states
         self._before_batch = before_batch
         self._on_abandoned = on_abandoned
         self._on_failure = on_failure
@@ -116,28 +107,39 @@ class BatchAgent:
 
     async def _handle(self, taken: Round, epoch: int) -> None:
         self._registry_until = monotonic() + REGISTRY_WAIT_S
-        outcome = Outcome()
         with self._measures.batch(taken.records):
             self._before_batch()
             for (topic, partition), records in taken:
                 await self._decide(topic, partition, records)
-                batch = self._engine.take()
-                self._measures.decided(topic, records, batch)
-                outcome.add(partition, batch)
-            await self._deliver(outcome, epoch)
-            self._measures.acknowledged(outcome.decisions)
+                self._measures.sampled(topic, records)
+            batch = self._engine.take()
+            self._measures.decided(batch)
+            await self._deliver(batch, epoch)
+            self._measures.acknowledged(batch.decisions)
 
-    async def _decide(self, topic: str, partition: int, records: list[Any]) -> None:
-        process = self._engine.process
+    async def _decide(self, topic: str, partition: int, records: Fetched) -> None:
+        """Record by record, in their order; of the logins, the usual ones are done by compiled code up to one that is not."""
+        engine, are_logins = self._engine, topic == topology.LOGINS.name
         for first in range(0, len(records), YIELD_EVERY):
-            for record in records[first : first + YIELD_EVERY]:
-                try:
-                    process(topic, partition, record.offset, record.timestamp, record.key, record.value, record.headers)
-                except RegistryUnavailableError as error:
-                    await self._without_registry(topic, partition, record, error)
+            at, end = first, min(first + YIELD_EVERY, len(records))
+            while at < end:
+                if are_logins:
+                    at = engine.usual_logins(partition, records, at, end)
+                    if at == end:
+                        break
+                await self._process(topic, partition, records[at])
+                at += 1
             await asyncio.sleep(0)
 
-    async def _without_registry(self, topic: str, partition: int, record: Any, error: RegistryUnavailableError) -> None:
+    async def _process(self, topic: str, partition: int, record: Record) -> None:
+        try:
+            self._engine.process(topic, partition, *record)
+        except RegistryUnavailableError as error:
+            await self._without_registry(topic, partition, record, error)
+
+    async def _without_registry(
+        self, topic: str, partition: int, record: Record, error: RegistryUnavailableError
+    ) -> None:
         """
         Wait for the registry a while, for this record; then let those that need it go to dead letters.
 
@@ -154,21 +156,19 @@ class BatchAgent:
         log.warning("a record goes to dead letters: the schema registry is away", topic=topic, error=str(error))
         self._engine.refuse(Refused("registry-unavailable", str(error)), *place)
 
-    async def _deliver(self, outcome: Outcome, epoch: int) -> None:
-        await self._deliveries.deliver(outcome.published, epoch)
-        if outcome.published:
+    async def _deliver(self, batch: Batch, epoch: int) -> None:
+        published = [Sent(each.topic, each.value, each.key, headers=list(each.headers)) for each in batch.forwards]
+        published += [Sent(each.topic, each.value, each.key, timestamp_ms=each.timestamp_ms) for each in batch.outputs]
+        await self._deliveries.deliver(published, epoch)
+        if published:
             crash_point("outputs")
-        states = [
-            (self._changelog, packed, account, partition)
-            for partition, touched in outcome.touched.items()
-            for account, packed in touched.items()
-        ]
-        await self._deliveries.deliver(states, epoch)
+        if batch.touched:
+            await self._states.deliver(*changelog_records(batch.touched), epoch)
         crash_point("changelog")
 
 
 def _places(taken: Round) -> list[str]:
-    return [f"{tp.topic} [{tp.partition}] {records[0].offset} to {records[-1].offset}" for tp, records in taken]
+    return [f"{tp.topic} [{tp.partition}] {records[0].offset} to {records.offset}" for tp, records in taken]
 
 
 def inputs(app: Any) -> Any:

@@ -25,11 +25,14 @@ from streams.worker.delivery import Deliveries
 from streams.worker.lease import Lease
 from streams.worker.measures import Measures
 from streams.worker.progress import Progress
+from streams.worker.state_delivery import StateDeliveries
 from streams.worker.table import Accounts, AccountTable, BulkTableManager
 from streams.worker.tables import Tables
 from streams.worker.transport import Transport, assert_compiled
 
 REBALANCE_TIMEOUT_S = 60
+HEARTBEAT_S = 0.5
+"""A member hears of a rebalance by its next heartbeat, and until it has joined the newcomer waits: with 3 s that was most of it."""
 BUFFERED_ROUNDS = 2
 """One waits for the agent, and takes in what comes meanwhile; there is never another."""
 
@@ -52,6 +55,7 @@ class Shell:
     lease: Lease
     progress: Progress
     deliveries: Deliveries
+    states: StateDeliveries
 
 
 def build(
@@ -72,6 +76,7 @@ def build(
     progress = Progress()
     lease = Lease(settings.worker_session_timeout, REBALANCE_TIMEOUT_S)
     deliveries = Deliveries(settings, lease, metrics.of(STAGES_REPEATED).inc)
+    states = StateDeliveries(settings, lease, changelog(settings).name, metrics.of(STAGES_REPEATED).inc)
     app = WorkerApp(settings.app, **_configuration(settings))
     app.transport = Transport(
         app.conf.broker_consumer, app, lease=lease, progress=progress, on_commit=metrics.of(COMMITS).inc
@@ -90,13 +95,13 @@ def build(
         deliveries,
         lease,
         Measures(metrics, progress),
-        changelog(settings).name,
+        states,
         before_batch=tables.apply_pending,
         on_abandoned=on_abandoned,
         on_failure=on_failure,
     )
     app.agent(inputs(app), name="batches", concurrency=1)(agent.run)
-    return Shell(app, lease, progress, deliveries)
+    return Shell(app, lease, progress, deliveries, states)
 
 
 def worker_id(settings: Settings) -> str:
@@ -126,7 +131,7 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         "consumer_group_instance_id": worker_id(settings),
         "canonical_url": f"http://{sha256(worker_id(settings).encode()).hexdigest()[:16]}.invalid",  # the assignor's key
         "broker_session_timeout": session,
-        "broker_heartbeat_interval": min(3.0, session / 10),
+        "broker_heartbeat_interval": min(HEARTBEAT_S, session / 10),
         "broker_rebalance_timeout": REBALANCE_TIMEOUT_S,
         "broker_request_timeout": max(40, session + 10),  # Faust refuses one shorter than the session
         "broker_max_poll_records": settings.worker_poll_records,

@@ -2,35 +2,37 @@
 Reads the changelog of the account table into memory, in bulk.
 
 Decision: not Faust's recovery service, which hands over one event at a time, takes its exceptions for warnings, and
-waits for ever for a record at the end of a partition whose tail was compacted. A librdkafka consumer reads the assigned
-partitions up to the end that the broker itself reports (`enable.partition.eof`), in a thread, before the agent sees the
-first batch. It reads into a dictionary of its own: a recovery that is cut off by the next rebalance leaves nothing.
+waits for ever for a record at the end of a partition whose tail was compacted. A consumer without a group reads the assigned
+partitions up to the end that the broker itself reports, as columns (`changelog_fetch`), in a thread, before the agent sees the
+first batch. It reads into accounts of its own: a recovery that is cut off by the next rebalance leaves nothing.
 
 A state knows which offsets it has applied, so an older record behind a newer one (a worker that came back from the dead)
 never replaces it. Bytes that nobody can read stop the worker: starting without that account would forget what it did.
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from time import monotonic
 from typing import Protocol
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from aiokafka.errors import KafkaConnectionError
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from streams.bus.clients import Config, Heard, new_consumer, reason
+from streams.bus.clients import Heard, new_consumer
 from streams.bus.partitions import MISSING, bulk_config
 from streams.core.refusal import Refused
+from streams.engine.accounts import Accounts, PlainAccounts
 from streams.errors import ConfigurationError, StalledError
 from streams.settings import Settings
+from streams.worker.changelog_fetch import ChangelogFetch, changelog_fetch
+from streams.worker.fetched import Fetched
+from streams.worker.record_batches import KEY, KEY_END, NULL
 
-States = dict[int, dict[str, bytes]]
-"""Packed states by account, by partition."""
+States = dict[int, Accounts]
+"""By partition."""
 
-READ_AT_ONCE = 500
-"""
-Fewer than the 700 new objects at which Python's collector looks: reading 1,000,000 states took 1.75 s of CPU time so, 2.8 s
-with 5,000 or 20,000 at once (least of three each, in turn).
-"""
 READ_S = 0.2
 RETRY_S = 0.5
 MISSING_S = 10.0
@@ -47,8 +49,8 @@ class StateForm(Protocol):
     def is_newer(self, candidate: bytes, held: bytes) -> bool:
         """Whether a record may replace the one held: not when it had applied less of its input."""
 
-    def login_offset(self, packed: bytes) -> int:
-        """The offset of the last applied login; -1 = none."""
+    def newest_login(self, accounts: Accounts) -> int:
+        """The greatest offset of a login that some account has applied; -1 = none."""
 
 
 class Cancelled(Exception):  # noqa: N818 - not a fault: the next rebalance has begun
@@ -69,13 +71,16 @@ class ChangelogReader:
         form: StateForm,
         report: Callable[[int, int], None],
         *,
+        new_accounts: Callable[[], Accounts] = PlainAccounts,
         missing_s: float = MISSING_S,
     ) -> None:
         self._settings = settings
         self._topic = topic
         self._form = form
         self._report = report
+        self._new_accounts = new_accounts
         self._missing_s = missing_s
+        self._unreadable: dict[str, Refused] = {}
         self._cancelled = threading.Event()
         self._done = 0
 
@@ -90,14 +95,15 @@ class ChangelogReader:
         Raises ConfigurationError for a state that cannot be read, StalledError when Kafka answers but no records come,
         Cancelled after `cancel()`.
         """
-        consumer = new_consumer(_config(self._settings))
+        consumer = new_consumer(bulk_config(self._settings, f"{self._settings.app}-recovery", Heard()))
         try:
             bounds = {partition: self._bounds(consumer, partition) for partition in sorted(partitions)}
-            states: States = {partition: {} for partition in bounds}
+            states: States = {partition: self._new_accounts() for partition in bounds}
             self._fill(consumer, states, bounds)
         finally:
             consumer.close()
-        self._check(states)
+        for account, refused in self._unreadable.items():
+            raise self._sentence(account, refused)
         return states
 
     def _bounds(self, consumer: Consumer, partition: int) -> tuple[int, int]:
@@ -117,66 +123,64 @@ class ChangelogReader:
         raise Cancelled
 
     def _fill(self, consumer: Consumer, states: States, bounds: dict[int, tuple[int, int]]) -> None:
-        open_partitions = {partition for partition, (low, high) in bounds.items() if high > low}
-        total = sum(bounds[partition][1] - bounds[partition][0] for partition in open_partitions)
-        consumer.assign([TopicPartition(self._topic, p, bounds[p][0]) for p in sorted(open_partitions)])
-        positions = {partition: bounds[partition][0] for partition in open_partitions}
-        start = sum(positions.values())
+        """`consumer` is asked whether Kafka answers, when nothing comes."""
+        ends = {partition: high for partition, (low, high) in bounds.items() if high > low}
+        starts = {partition: bounds[partition][0] for partition in ends}
+        total = sum(ends.values()) - sum(starts.values())
         self._report(0, total)
-        heard = monotonic()
-        while open_partitions:
-            if self._cancelled.is_set():
-                raise Cancelled
-            messages = consumer.consume(READ_AT_ONCE, READ_S)
-            if messages:
-                heard = monotonic()
-            elif monotonic() - heard > self._settings.worker_stall_timeout:
-                self._raise_if_kafka_answers(consumer, open_partitions)
-                heard = monotonic()
-            open_partitions -= self._apply(messages, states, positions)
-            self._report(min(total, sum(positions.values()) - start), total)
+        if not ends:
+            return
+        heard, done = monotonic(), 0
+        with self._fetching(starts) as fetch:
+            while any(position < ends[partition] for partition, position in fetch.positions().items()):
+                if self._cancelled.is_set():
+                    raise Cancelled
+                for partition, records in fetch.read(READ_S).items():
+                    self._apply(states[partition], records)
+                read = sum(min(ends[partition], at) - starts[partition] for partition, at in fetch.positions().items())
+                if read > done:
+                    heard, done = monotonic(), read
+                    self._report(done, total)
+                elif monotonic() - heard > self._settings.worker_stall_timeout:
+                    self._raise_if_kafka_answers(consumer, set(ends))
+                    heard = monotonic()
 
-    def _apply(self, messages: list[Message], states: States, positions: dict[int, int]) -> set[int]:
-        """Take records into the states; returns the partitions that are read to their end."""
-        ended = set()
-        is_newer = self._form.is_newer
-        for message in messages:
-            partition = message.partition() or 0
-            if (error := message.error()) is not None:
-                if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
-                    ended.add(partition)
-                elif error.fatal():
-                    raise StalledError(f"reading {self._topic} [{partition}] failed: {reason(error)}")
-                continue
-            positions[partition] = (message.offset() or 0) + 1
-            accounts, key, value = states[partition], message.key(), message.value()
-            if key is None:
-                continue  # nobody's state
-            account = key.decode("utf-8", "replace")
-            if value is None:
-                accounts.pop(account, None)
-                continue
-            held = accounts.get(account)
-            if held is None or self._replaces(is_newer, value, held, account):
-                accounts[account] = value
-        return ended
-
-    def _replaces(self, is_newer: Callable[[bytes, bytes], bool], value: bytes, held: bytes, account: str) -> bool:
-        try:
-            return is_newer(value, held)
-        except Refused as refused:
-            raise self._unreadable(account, refused) from refused
-
-    def _check(self, states: States) -> None:
-        check = self._form.check
-        for accounts in states.values():
-            for account, packed in accounts.items():
+    @contextmanager
+    def _fetching(self, starts: dict[int, int]) -> Iterator[ChangelogFetch]:
+        """Connected; asks until Kafka answers."""
+        with ExitStack() as stack:
+            while True:
                 try:
-                    check(packed)
-                except Refused as refused:
-                    raise self._unreadable(account, refused) from refused
+                    fetch = stack.enter_context(changelog_fetch(self._settings, self._topic, starts))
+                    break
+                except (KafkaConnectionError, OSError):
+                    if self._cancelled.wait(RETRY_S):
+                        raise Cancelled from None
+            yield fetch
 
-    def _unreadable(self, account: str, refused: Refused) -> ConfigurationError:
+    def _apply(self, accounts: Accounts, records: Fetched) -> None:
+        """Take records of a partition into its states."""
+        table = records.table[records.table[:, KEY_END] != NULL]  # else nobody's state
+        keyed = Fetched(records.data, table)
+        accounts.load_columns(keyed.data, table, KEY, partial(self._take, accounts, keyed))
+
+    def _take(self, accounts: Accounts, records: Fetched, number: int) -> None:
+        """Take in one record that is not as usual."""
+        _, _, key, value, _ = records.record(number)
+        account = (key or b"").decode("utf-8", "replace")
+        if value is None:
+            accounts.discard(account)
+            self._unreadable.pop(account, None)
+            return
+        try:
+            self._form.check(value)
+            held = accounts.get(account)
+            if held is None or self._form.is_newer(value, held):
+                accounts.put(account, value)
+        except Refused as refused:  # a tombstone may follow
+            self._unreadable.setdefault(account, refused)
+
+    def _sentence(self, account: str, refused: Refused) -> ConfigurationError:
         return ConfigurationError(
             f"{self._topic}, account {account!r}: {refused}. It was written by a newer version of loginwatch,"
             " or by something else: start that version, or write a tombstone for this key"
@@ -192,10 +196,3 @@ class ChangelogReader:
             f"no records of {self._topic} {sorted(waiting)} came for {self._settings.worker_stall_timeout} s although Kafka"
             " answers: start the worker again"
         )
-
-
-def _config(settings: Settings) -> Config:
-    return {
-        **bulk_config(settings, f"{settings.app}-recovery", Heard()),
-        "isolation.level": "read_uncommitted",  # the end that is waited for is the one without transactions
-    }

@@ -1,6 +1,7 @@
 """The packed state of an account, as far as recovery must understand it."""
 
-from streams.core.state import ENTRY, HAS_TAIL, HEADER, VERSION, is_newer, login_offset, unpack
+from streams.core.state import ENTRY, HAS_TAIL, HEADER, VERSION, is_newer, unpack
+from streams.engine.accounts import Accounts
 
 
 class PackedStates:
@@ -19,6 +20,6 @@ class PackedStates:
         self.check(candidate)
         return is_newer(candidate, held)
 
-    def login_offset(self, packed: bytes) -> int:
-        """The offset of the last applied login; -1 = none."""
-        return login_offset(packed)
+    def newest_login(self, accounts: Accounts) -> int:
+        """The greatest offset of a login that some account has applied; -1 = none."""
+        return accounts.newest_login()

@@ -1,7 +1,5 @@
 """The worker's gauges, and whether it is ready: everything that is asked for rather than counted."""
 
-from itertools import islice
-
 from streams import metrics as declared
 from streams.engine.engine import Engine
 from streams.geo import NoPlaces, Places
@@ -14,7 +12,6 @@ SAME_NAME = (
     "the group throws this worker out again and again: another one has the same worker_id (the host's name, if none is"
     " set). Give each worker its own"
 )
-SAMPLED_STATES = 1_000
 
 
 class Gauges:
@@ -50,7 +47,7 @@ class Gauges:
 
     def measure(self) -> None:
         """Refresh what is too slow to ask at every scrape; on the event loop, every few seconds."""
-        self._state_bytes = sum(_estimated_bytes(states) for states in self._engine.accounts.values())
+        self._state_bytes = sum(accounts.size() for accounts in self._engine.accounts.values())
         self._metrics.of(declared.COUNTRY_RULE).set(self._places.available)
         self._metrics.of(declared.GEO_BUILT).set(
             min((item["built"] for item in self._places.describe()["databases"]), default=0)
@@ -81,9 +78,3 @@ class Gauges:
         if self._lease.lost_often():
             found.append(SAME_NAME)
         return found
-
-
-def _estimated_bytes(states: dict[str, bytes]) -> int:
-    """From a thousand of them: adding up millions would hold the event loop for a noticeable time."""
-    sample = [len(packed) for packed in islice(states.values(), SAMPLED_STATES)]
-    return sum(sample) * len(states) // len(sample) if sample else 0

@@ -10,12 +10,14 @@ import gc
 import itertools
 import logging
 import os
+import secrets
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -26,7 +28,9 @@ from streams.bus.health import HealthServer
 from streams.bus.murmur2 import partition_for
 from streams.bus.producer import Producer
 from streams.bus.record import Record
+from streams.core.policy import MINUTE_MS
 from streams.core.refusal import Refused
+from streams.engine.compiled.usual import UsualLogins
 from streams.engine.engine import Engine
 from streams.errors import BrokerUnavailableError, DeliveryError, LoginwatchError, RegistryUnavailableError, TopicError
 from streams.geo import NoPlaces, Places, open_places
@@ -35,6 +39,7 @@ from streams.records.codec import Codec
 from streams.records.registry import from_settings
 from streams.records.schemas import latest
 from streams.settings import Settings
+from streams.worker import ahead
 from streams.worker.app import Shell, build, worker_id
 from streams.worker.changelog import StateForm
 from streams.worker.form import PackedStates
@@ -79,10 +84,17 @@ def production_parts(settings: Settings) -> Parts:
     engine = Engine(
         codec=codec,
         places=places,
-        lateness_ms=settings.lateness * 60_000,
+        lateness_ms=settings.lateness * MINUTE_MS,
         default_domain=settings.default_domain,
         route=partial(partition_for, partitions=settings.partitions),
         largest=settings.max_record_bytes,
+        kernel=UsualLogins(
+            codec,
+            partitions=settings.partitions,
+            lateness_ms=settings.lateness * MINUTE_MS,
+            largest=settings.max_record_bytes,
+            seed=secrets.randbits(63),
+        ),
     )
     return Parts(engine, PackedStates(), codec, places)
 
@@ -95,7 +107,9 @@ def serve(settings: Settings, make_parts: Callable[[Settings], Parts] = producti
     """
     _tame_logs(settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the event loop takes over
-    _wait_for_kafka(settings)
+    with _health_of_start(settings) as reasons:
+        _compile(reasons)
+        _wait_for_kafka(settings, reasons)
     if problems := check_topics(settings):
         raise TopicError("; ".join(problems) + ". Run `loginwatch topics create`, or `topics check` for the whole list")
     return asyncio.run(Worker(settings, make_parts(settings)).run())
@@ -138,6 +152,7 @@ class Worker:
             for part in reversed(parts):
                 await asyncio.to_thread(part.stop)
             shell.deliveries.close()
+            await shell.states.close()
             with suppress(LoginwatchError):
                 await asyncio.to_thread(letters_producer.close, LETTERS_S)
         if not clean:
@@ -240,24 +255,42 @@ def _refuse(letters: DeadLetters, record: Record, refused: Refused) -> None:
     letters.write(record.topic, record.partition, record.offset, record.timestamp_ms, record.key, record.value, refused)
 
 
-def _wait_for_kafka(settings: Settings) -> None:
-    """Ask until Kafka answers: workers may be started before it. Health is served meanwhile, and says what is waited for."""
-    reasons = ["Kafka was not reached yet"]
+@contextmanager
+def _health_of_start(settings: Settings) -> Iterator[list[str]]:
+    """Health is served before there is anything to ask; what is put into the list is what the start waits for."""
+    reasons = ["the worker starts"]
     listen = settings.worker_health_listen
     health = HealthServer(listen, metrics=Metrics("worker"), ready=lambda: reasons, setting="worker_health_listen")
     health.start()
     try:
-        for attempt in itertools.count():
-            try:
-                wait_for_broker(settings, ASK_BROKER_S)
-            except BrokerUnavailableError as error:
-                reasons[:] = [str(error)]
-                if attempt % SAY_EVERY == 0:
-                    log.warning("waiting for Kafka", error=str(error))
-            else:
-                return
+        yield reasons
     finally:
         health.stop()
+
+
+def _compile(reasons: list[str]) -> None:
+    """Have the machine code of the hot path; that takes seconds where it was not kept, and half a one where it was."""
+    kept, begun = ahead.is_kept(), monotonic()
+    if not kept:
+        reasons[:] = ["the worker compiles its hot path, once for each version on each kind of processor"]
+        log.info("compiling the hot path: this version has not run here", kept_in=ahead.place())
+    ahead.compile_all()
+    if not kept:
+        log.info("the hot path is compiled", seconds=round(monotonic() - begun, 1))
+
+
+def _wait_for_kafka(settings: Settings, reasons: list[str]) -> None:
+    """Ask until Kafka answers: workers may be started before it."""
+    reasons[:] = ["Kafka was not reached yet"]
+    for attempt in itertools.count():
+        try:
+            wait_for_broker(settings, ASK_BROKER_S)
+        except BrokerUnavailableError as error:
+            reasons[:] = [str(error)]
+            if attempt % SAY_EVERY == 0:
+                log.warning("waiting for Kafka", error=str(error))
+        else:
+            return
 
 
 def _freeze() -> None:

@@ -9,7 +9,9 @@ from streams import metrics as declared
 from streams import topology
 from streams.engine.batch import Batch, Decision
 from streams.metrics import Metrics
+from streams.worker.fetched import Fetched
 from streams.worker.progress import Progress
+from streams.worker.record_batches import TIMESTAMP
 
 SAMPLES = 10
 """At most so many logins of a partition and round are timed; each takes 0.6 µs, 13,000 times a second with 50."""
@@ -54,14 +56,17 @@ class Measures:
         self._seconds.observe(perf_counter() - started)
         self._records.observe(records)
 
-    def decided(self, topic: str, records: list[Any], batch: Batch) -> None:
-        """The batch is decided in memory: count what the engine counted, time some of the logins."""
+    def decided(self, batch: Batch) -> None:
+        """The round is decided in memory: count what the engine counted."""
         for name, number in batch.counts.items():
             self._counter(name).inc(number)
+
+    def sampled(self, topic: str, records: Fetched) -> None:
+        """The records of a partition are decided in memory: time some of the logins."""
         if topic == topology.LOGINS.name:
             now = time() * 1000
-            for record in records[:: len(records) // SAMPLES + 1]:
-                self._decision.observe(max(0.0, now - record.timestamp) / 1000)
+            for timestamp in records.table[:: len(records) // SAMPLES + 1, TIMESTAMP].tolist():
+                self._decision.observe(max(0.0, now - timestamp) / 1000)
 
     def acknowledged(self, decisions: Iterable[Decision]) -> None:
         """Everything is in Kafka: time the blocks from the arrival of the login that caused each."""

@@ -12,6 +12,7 @@ from confluent_kafka import KafkaException, TopicPartition
 
 from streams.bus.clients import Heard, new_consumer, unavailable
 from streams.bus.partitions import bulk_config
+from streams.engine.accounts import Accounts
 from streams.errors import ConfigurationError
 from streams.settings import Settings
 from streams.topology import LOGINS
@@ -20,7 +21,7 @@ from streams.worker.changelog import States
 ASK_S = 10.0
 
 
-def refuse_foreign_states(settings: Settings, states: States, login_offset: Callable[[bytes], int]) -> None:
+def refuse_foreign_states(settings: Settings, states: States, newest_login: Callable[[Accounts], int]) -> None:
     """
     Raises ConfigurationError when some account has applied logins that the topic does not have (yet).
 
@@ -29,7 +30,7 @@ def refuse_foreign_states(settings: Settings, states: States, login_offset: Call
     consumer = new_consumer(bulk_config(settings, f"{settings.app}-recovery", Heard()))
     try:
         for partition, accounts in states.items():
-            applied = max(map(login_offset, accounts.values()), default=-1)
+            applied = newest_login(accounts)
             if applied >= 0:
                 _, end = consumer.get_watermark_offsets(TopicPartition(LOGINS.name, partition), timeout=ASK_S)
                 if applied >= end:

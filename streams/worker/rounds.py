@@ -9,9 +9,10 @@ still open while the agent is busy with the one before: what comes meanwhile is 
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
 
 from faust.types import TP
+
+from streams.worker.fetched import Fetched
 
 
 class Round:
@@ -25,20 +26,19 @@ class Round:
         self.generation = generation
         self.records = 0
         self.taken = asyncio.Event()
-        self._batches: dict[TP, list[Any]] = {}
+        self._pieces: dict[TP, list[Fetched]] = {}
 
-    def __iter__(self) -> Iterator[tuple[TP, list[Any]]]:
-        return iter(self._batches.items())
+    def __iter__(self) -> Iterator[tuple[TP, Fetched]]:
+        for tp, pieces in self._pieces.items():
+            if len(pieces) > 1:  # joined once, not with every fetch
+                pieces[:] = [Fetched.joined(pieces)]
+            yield tp, pieces[0]
 
-    def add(self, tp: TP, records: list[Any]) -> None:
+    def add(self, tp: TP, records: Fetched) -> None:
         """Records that follow those already here. Raises ValueError when the agent has taken the round."""
         if self.taken.is_set():
             raise ValueError("the round was taken: what comes now belongs to the next")
-        held = self._batches.get(tp)
-        if held is None:
-            self._batches[tp] = records
-        else:
-            held += records
+        self._pieces.setdefault(tp, []).append(records)
         self.records += len(records)
 
     def take(self) -> None:

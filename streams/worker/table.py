@@ -24,7 +24,7 @@ from streams.engine.engine import Engine
 from streams.errors import LoginwatchError
 from streams.settings import Settings
 from streams.topology import ACCOUNTS_TABLE, changelog
-from streams.worker.changelog import Cancelled, ChangelogReader, StateForm
+from streams.worker.changelog import Cancelled, ChangelogReader, StateForm, States
 from streams.worker.offsets import refuse_foreign_states
 from streams.worker.progress import Progress
 from streams.worker.transport import BATCH_TOPICS
@@ -143,13 +143,14 @@ class Accounts:
             return set()
         return partitions & set(self._engine.accounts)
 
-    async def _read(self, partitions: set[int]) -> dict[int, dict[str, bytes]]:
-        reader = ChangelogReader(self._settings, changelog(self._settings).name, self._form, self._report)
+    async def _read(self, partitions: set[int]) -> States:
+        topic, new_accounts = changelog(self._settings).name, self._engine.new_accounts
+        reader = ChangelogReader(self._settings, topic, self._form, self._report, new_accounts=new_accounts)
         reading = asyncio.ensure_future(asyncio.to_thread(reader.read, partitions))
         showing = asyncio.ensure_future(self._show())
         try:
             states = await asyncio.shield(reading)
-            await asyncio.to_thread(refuse_foreign_states, self._settings, states, self._form.login_offset)
+            await asyncio.to_thread(refuse_foreign_states, self._settings, states, self._form.newest_login)
             return states  # noqa: TRY300 - the finally must see it too
         except asyncio.CancelledError:
             reader.cancel()

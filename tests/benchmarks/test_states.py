@@ -2,7 +2,7 @@
 
 from benchmarks.harness.states import States, address, logins, name
 from benchmarks.state import _engine
-from streams.core.state import unpack
+from streams.core.state import login_offset, unpack
 from streams.topology import LOGINS
 from streams.worker.form import PackedStates
 
@@ -15,7 +15,7 @@ def test_a_state_made_up_is_one_that_recovery_accepts() -> None:
     packed = States(NETWORKS, NOW_MS).packed(70_001)
 
     PackedStates().check(packed)
-    assert PackedStates().login_offset(packed) == -1
+    assert login_offset(packed) == -1
     assert {str(network) for network in unpack(packed).networks} == {
         f"{address(70_001, n)}/32" for n in range(NETWORKS)
     }
@@ -25,7 +25,8 @@ def test_accounts_made_up_are_known_to_the_engine_when_they_log_in() -> None:
     """No network is added and nothing is written: each login comes from a network of its account."""
     engine = _engine()
     states = States(NETWORKS, NOW_MS)
-    engine.accounts[0] = {key.decode(): packed for key, packed in states.all(50)}
+    for key, packed in states.all(50):
+        engine.held(0).put(key.decode(), packed)
 
     for offset, (key, raw) in enumerate(logins(50, 300, NETWORKS, NOW_MS, seed=1)):
         engine.process(LOGINS.name, 0, offset, NOW_MS + 1000, key, raw)

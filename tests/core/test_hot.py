@@ -65,7 +65,7 @@ def judged(
     return pack(state), verdict.outcome, len(verdict.outputs)
 
 
-def tidied(state: AccountState, rules: Rules) -> AccountState:
+def tidied(state: AccountState, window_ms: int, lateness_ms: int = LATENESS_MS) -> AccountState:
     """
     What the hot path leaves for the next full judgement: old networks and runs are let go, what overlaps is one run.
 
@@ -73,12 +73,12 @@ def tidied(state: AccountState, rules: Rules) -> AccountState:
     more once no login from then is judged.
     """
     activity.forget_old(state)
-    judged_from = state.newest_ms - LATENESS_MS
-    presence.prune_runs(state, rules.window_ms, LATENESS_MS)
+    judged_from = state.newest_ms - lateness_ms
+    presence.prune_runs(state, window_ms, lateness_ms)
     for kept in state.networks.values():
         runs, kept.runs = presence.without_cut(kept.runs, state.counts_from_ms), []
         for start, last in runs:
-            overlaps = kept.runs and start < kept.runs[-1][1] + rules.window_ms
+            overlaps = kept.runs and start < kept.runs[-1][1] + window_ms
             began = kept.runs.pop()[0] if overlaps else start
             kept.runs.append((min(last, max(began, judged_from)), last))
     return state
@@ -115,7 +115,7 @@ def test_where_the_hot_path_answers_it_answers_as_the_full_judgement(
         else:
             packed, *answer = judged(packed, spot, time, service, rules, now, offset)
             assert tuple(answer) == expected[1:]
-        assert tidied(unpack(packed), rules) == tidied(unpack(twin), rules)
+        assert tidied(unpack(packed), rules.window_ms) == tidied(unpack(twin), rules.window_ms)
         assert pack(unpack(packed)) == packed
     event(f"hot path taken: {min(taken[True], 5)}")
     event(f"further runs: {bool(packed[1] & RUNS)}")

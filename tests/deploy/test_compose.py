@@ -113,6 +113,19 @@ def test_every_image_names_its_version() -> None:
         assert re.search(r":(?!latest)[^:/]+$", image), image
 
 
+def test_the_image_has_the_workers_hot_path_compiled_and_the_worker_finds_it() -> None:
+    """Compiled for the same kind of processor as it runs for; and where it is copied to, the worker's user may write."""
+    built, run = (ROOT / "deploy/Containerfile").read_text().split("\nFROM ")[1:]
+    processor = "NUMBA_CPU_NAME=x86-64-v2 NUMBA_CPU_FEATURES="
+    [caches] = re.findall(r"XDG_CACHE_HOME=(\S+)", run)
+    folder = f"{caches}/loginwatch"
+
+    assert f"ENV {processor}\nRUN /opt/loginwatch/bin/loginwatch worker --compile\n" in built
+    assert processor in run
+    assert re.search(rf"install --directory --owner loginwatch .*{folder}$", run, re.MULTILINE)
+    assert any(mount.startswith(f"{folder}:uid=10001,") for mount in OURS["worker"]["tmpfs"])
+
+
 def test_compose_itself_takes_the_file(tmp_path: Path) -> None:
     """By `docker-compose config`, with the secrets that make-secrets writes."""
     require_tools("docker-compose")

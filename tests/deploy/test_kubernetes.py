@@ -1,5 +1,6 @@
 """The Kubernetes manifests: valid by Kubernetes' own schemas, and every command, setting and port in them exists."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,19 @@ def test_a_worker_keeps_its_name_over_restarts() -> None:
     worker = dict(PODS)["worker"]["containers"][0]
 
     assert {"name": "LOGINWATCH_WORKER_ID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}} in worker["env"]
+
+
+def test_a_worker_has_a_folder_for_its_compiled_code_and_time_to_compile() -> None:
+    """Where the image looks for it; health is served meanwhile, and the node may be busy."""
+    image = (BASE.parents[1] / "Containerfile").read_text()
+    [caches] = re.findall(r"XDG_CACHE_HOME=(\S+)", image)
+    folder = f"{caches}/loginwatch"
+    pod = dict(PODS)["worker"]
+    probe = pod["containers"][0]["startupProbe"]
+    mounts = {mount["mountPath"]: mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
+
+    assert {"name": mounts[folder], "emptyDir": {"sizeLimit": "100Mi"}} in pod["volumes"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 240
 
 
 def test_doors_can_be_replaced_while_logins_go_on() -> None:

@@ -39,6 +39,14 @@ def test_every_variable_of_a_unit_is_a_setting(unit: Path) -> None:
     assert re.search(r"^RestartPreventExitStatus=2 78$", text, re.MULTILINE)
 
 
+def test_a_worker_has_a_folder_for_its_compiled_code_and_may_make_memory_executable() -> None:
+    """What it is compiled to is run from memory: with `MemoryDenyWriteExecute` it would not start."""
+    text = (UNITS / "loginwatch-worker@.service").read_text()
+
+    assert re.search(r"^CacheDirectory=loginwatch\nCacheDirectoryMode=0700$", text, re.MULTILINE)
+    assert "MemoryDenyWriteExecute=" not in text
+
+
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.name)
 def test_systemd_takes_the_unit_and_finds_it_hardened(unit: Path, tmp_path: Path) -> None:
     """`systemd-analyze verify` says nothing; `security` finds an exposure below 2."""

@@ -63,7 +63,7 @@ def test_a_record_passed_on_that_is_right_is_taken(records):
     batch = records.engine.take()
 
     assert batch.counts == {("logins", "counted"): 1}
-    assert list(batch.touched) == [USER]
+    assert list(batch.states()) == [USER]
 
 
 def test_a_known_account_under_a_wrong_key_is_passed_on_too(records):
@@ -86,7 +86,7 @@ def test_without_a_route_a_wrong_key_is_no_matter():
     batch = engine.take()
 
     assert batch.forwards == []
-    assert list(batch.touched) == [USER]
+    assert list(batch.states()) == [USER]
 
 
 @pytest.mark.parametrize("topic", INPUTS)
@@ -94,13 +94,13 @@ def test_a_replayed_record_is_skipped_and_its_account_written_once_more(records,
     """The changelog may not have got it before the crash; the state itself stays as it is."""
     records.policy()
     records.read(topic, offset=7)
-    before = records.engine.take().touched[USER]
+    before = records.engine.take().states()[USER]
 
     for offset in (7, 3):
         records.read(topic, offset=offset)
         batch = records.engine.take()
 
-        assert batch.touched == {USER: before}
+        assert batch.states() == {USER: before}
         assert batch.outputs == []
         assert batch.counts == ({("logins", "replayed"): 1} if topic == "logins" else {})
 
@@ -110,12 +110,12 @@ def test_a_login_of_the_hot_path_is_not_applied_twice(records):
     records.policy()
     for offset in range(3):
         records.read(offset=offset, time=NOW + offset, now=NOW + offset)
-    before = records.engine.take().touched[USER]
+    before = records.engine.take().states()[USER]
 
     records.read(offset=2, time=NOW + 2, now=NOW + 2)
     batch = records.engine.take()
 
-    assert batch.touched == {USER: before}
+    assert batch.states() == {USER: before}
     assert batch.counts == {("logins", "replayed"): 1}
 
 
@@ -125,7 +125,7 @@ def test_each_input_topic_has_its_own_offset(records):
         records.read(topic, offset=offset)
     batch = records.engine.take()
 
-    assert applied_offsets(batch.touched[USER]) == {"logins": 9, "submissions": 5, "account-commands": 2}
+    assert applied_offsets(batch.states()[USER]) == {"logins": 9, "submissions": 5, "account-commands": 2}
     assert batch.counts[("messages",)] == 1
     assert batch.counts[("commands", "block")] == 1
 
@@ -141,7 +141,7 @@ def test_replayed_outputs_are_the_same_bytes(records):
     first, second = records.engine.take(), again.engine.take()
 
     assert [output.topic for output in first.outputs] == ["incidents", "blocks"]
-    assert (first.outputs, first.touched) == (second.outputs, second.touched)
+    assert (first.outputs, first.states()) == (second.outputs, second.states())
 
 
 def test_logins_are_counted_by_what_became_of_them(records):
@@ -206,7 +206,7 @@ def test_an_account_with_too_many_networks_says_how_many_were_let_go(records):
     batch = records.engine.take()
 
     assert batch.counts[("let_go",)] == 6
-    assert len(unpack(batch.touched[USER]).networks) == 64
+    assert len(unpack(batch.states()[USER]).networks) == 64
 
 
 def test_what_was_taken_is_taken_once(records):
@@ -245,7 +245,7 @@ def test_the_same_message_told_twice_counts_once(records):
     records.read("account-commands", action="describe", id="d-1")
 
     assert batch.counts == {("messages",): 2, ("messages_repeated",): 1}
-    assert applied_offsets(batch.touched[USER])["submissions"] == 2
+    assert applied_offsets(batch.states()[USER])["submissions"] == 2
     [(_, view)] = records.written()
     assert view["messages_24h"] == 2
 
@@ -257,7 +257,7 @@ def test_a_message_read_again_after_a_crash_is_skipped_and_written_once_more(rec
     records.read("submissions", offset=5)
     again = records.engine.take()
 
-    assert again.touched == first.touched
+    assert again.states() == first.states()
     assert again.counts == {}
 
 
@@ -291,11 +291,11 @@ def test_a_message_leaves_the_rest_of_an_account_as_it_was(records):
     records.policy()
     records.read(ip=GERMAN)
     records.read(ip=FRENCH)
-    before = unpack(records.engine.take().touched[USER])
+    before = unpack(records.engine.take().states()[USER])
 
     records.read("submissions")
 
-    after = unpack(records.engine.take().touched[USER])
+    after = unpack(records.engine.take().states()[USER])
     assert after.messages.in_24h(NOW) == 1
     after.messages = before.messages
     assert after == before
@@ -365,7 +365,7 @@ def test_a_reset_that_forgets_leaves_nothing_of_the_account(records):
         records.read("account-commands", id="c-2", action="reset", forget=True, offset=9)
         batch = records.engine.take()
 
-        assert batch.touched == {USER: None}
+        assert batch.states() == {USER: None}
         assert (batch.outputs[-1].topic, batch.outputs[-1].key, batch.outputs[-1].value) == ("blocks", USER, None)
         assert records.engine.accounts[HOME] == {}
 
@@ -378,4 +378,4 @@ def test_only_a_reset_forgets(records):
     """Another order with that mark does what it says."""
     records.read("account-commands", action="block", forget=True)
 
-    assert records.engine.take().touched[USER] is not None
+    assert records.engine.take().states()[USER] is not None

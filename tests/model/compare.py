@@ -8,13 +8,13 @@ possible by leaving records out.
 import argparse
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
 
 from streams.core.refusal import Refused
-from streams.engine.engine import Engine
+from streams.engine.engine import Engine, Kernel
 from streams.records.codec import Codec
 from tests.model.account import MOST_NETWORKS
 from tests.model.generators import Flavour, Step, flavour, move, opening
@@ -37,13 +37,18 @@ Outputs = list[tuple[str, dict[str, Any]]]
 
 
 class Machine:
-    """The engine behind the interface of the model."""
+    """The engine behind the interface of the model; `kernel` does the usual logins."""
 
-    def __init__(self, lateness_ms: int) -> None:
+    def __init__(self, lateness_ms: int, kernel: Kernel | None = None) -> None:
         self.codec = Codec()
         self.engine = Engine(
-            codec=self.codec, places=FixedPlaces(), lateness_ms=lateness_ms, default_domain=DEFAULT_DOMAIN
+            codec=self.codec,
+            places=FixedPlaces(),
+            lateness_ms=lateness_ms,
+            default_domain=DEFAULT_DOMAIN,
+            kernel=kernel,
         )
+        self._has_kernel = kernel is not None
         self.offset = 0
         self.counts: dict[tuple[str, ...], int] = {}
         """What was counted for the metrics at the record read last."""
@@ -61,11 +66,21 @@ class Machine:
             return []
         if step.topic == "logins" and self.offset % 3 == 0:
             self._let_another_go_first(step)
-        self.engine.process(step.topic, 0, self.offset, step.now_ms, step.key.encode(), raw)
+        if not self._is_usual(step, raw):
+            self.engine.process(step.topic, 0, self.offset, step.now_ms, step.key.encode(), raw)
         batch = self.engine.take()
         outputs, self.counts = batch.outputs, batch.counts
         assert all(output.timestamp_ms == step.now_ms for output in outputs), "an output has its login's now"
         return [(output.topic, self.codec.decode(RECORDS[output.topic], output.value)) for output in outputs]
+
+    def _is_usual(self, step: Step, raw: bytes | None) -> bool:
+        """Whether it is a login that the kernel has done."""
+        if step.topic != "logins" or not self._has_kernel:
+            return False
+        from streams.worker.fetched import Fetched, Record  # with a compiler, that most tests need not load
+
+        record = Record(self.offset, step.now_ms, step.key.encode(), raw, ())
+        return self.engine.usual_logins(0, Fetched.of([record]), 0, 1) == 1
 
     def _let_another_go_first(self, step: Step) -> None:
         """The same login of a neighbour: what is remembered of an address must not depend on who came from there."""
@@ -94,11 +109,17 @@ def log(seed: int) -> tuple[Flavour, list[Step]]:
     return kind, steps(kind, moves)
 
 
-def first_difference(lateness: int, records: Sequence[Step]) -> str | None:
-    """Where the engine and the model first write something else, or None; `lateness` in minutes."""
+def first_difference(
+    lateness: int, records: Sequence[Step], make_kernel: Callable[[int], Kernel] | None = None
+) -> str | None:
+    """
+    Where the engine and the model first write something else, or None; `lateness` in minutes.
+
+    `make_kernel` makes what does the usual logins, of the lateness in ms.
+    """
     lateness_ms = lateness * MINUTE_MS
     model = Model(lateness_ms, DEFAULT_DOMAIN, FixedPlaces().country)
-    machine = Machine(lateness_ms)
+    machine = Machine(lateness_ms, None if make_kernel is None else make_kernel(lateness_ms))
     for number, step in enumerate(records):
         expected = model.read(step.topic, step.now_ms, step.value, step.key)
         try:
@@ -130,14 +151,21 @@ def _same(mine: Any, theirs: Any) -> bool:
     return mine == theirs
 
 
-def fewest(lateness: int, records: list[Step]) -> list[Step]:
+def compiled_kernel(lateness_ms: int) -> Kernel:
+    """The worker's."""
+    from streams.engine.compiled.usual import UsualLogins
+
+    return UsualLogins(Codec(), partitions=1, lateness_ms=lateness_ms, largest=1 << 16, seed=1)
+
+
+def fewest(lateness: int, records: list[Step], make_kernel: Callable[[int], Kernel] | None = None) -> list[Step]:
     """The log without the records that its difference does not need."""
     size = max(1, len(records) // 2)
     while size:
         at = 0
         while at < len(records):
             fewer = records[:at] + records[at + size :]
-            if first_difference(lateness, fewer):
+            if first_difference(lateness, fewer, make_kernel):
                 records = fewer
             else:
                 at += size
@@ -151,18 +179,20 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1000, help="how many logs")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--most", type=int, default=1, help="stop after this many differences")
+    parser.add_argument("--compiled", action="store_true", help="with the worker's kernel for the usual logins")
     options = parser.parse_args()
+    make_kernel = compiled_kernel if options.compiled else None
     found = 0
     for seed in range(options.first, options.first + options.seeds):
         kind, records = log(seed)
-        if not first_difference(kind.lateness, records):
+        if not first_difference(kind.lateness, records, make_kernel):
             continue
         found += 1
-        few = fewest(kind.lateness, records)
+        few = fewest(kind.lateness, records, make_kernel)
         print(f"seed {seed}, lateness {kind.lateness} minutes, {len(few)} of {len(records)} records:")
         for step in few:
             print(" ", step.topic, step.now_ms, step.key, orjson.dumps(step.value).decode())
-        print(first_difference(kind.lateness, few))
+        print(first_difference(kind.lateness, few, make_kernel))
         if found >= options.most:
             break
     print(f"{options.seeds} logs from seed {options.first}: {found} differences")

@@ -1,5 +1,6 @@
 """A small fixed geo database: countries by documentation range, so that a reader of a scenario can see the country."""
 
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
@@ -18,6 +19,17 @@ COUNTRIES = {
 RANGES = [(ip_network(cidr), country) for cidr, country in COUNTRIES.items()]
 
 
+@lru_cache(maxsize=10_000)
+def _span(number: int) -> int:
+    address = ip_address(format_address(number))
+    length = address.max_prefixlen
+    for free in range(length, 0, -1):
+        block = ip_network(f"{address}/{length - free}", strict=False)
+        if not any(cidr.version == block.version and cidr != block and cidr.subnet_of(block) for cidr, _ in RANGES):
+            return free
+    return 0
+
+
 class Place(NamedTuple):
     """What a geo database says of an address."""
 
@@ -31,6 +43,8 @@ class Place(NamedTuple):
 class FixedPlaces:
     """The interface of `streams.geo.Places`, with the countries above and nothing else."""
 
+    available = True
+
     def country(self, address: str) -> str | None:
         """The country of an address."""
         number = ip_address(address)
@@ -39,6 +53,10 @@ class FixedPlaces:
     def country_of(self, number: int) -> str | None:
         """The country of an address given as a number."""
         return self.country(format_address(number))
+
+    def country_and_span(self, number: int) -> tuple[str | None, int]:
+        """The same, and how many of the address' last bits do not matter to that."""
+        return self.country_of(number), _span(number)
 
     def place(self, address: str) -> Place:
         """The place of an address."""

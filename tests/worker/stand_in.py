@@ -10,9 +10,11 @@ import hashlib
 import os
 import struct
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from streams.core.refusal import Refused
+from streams.engine.accounts import Accounts, PlainAccounts
+from streams.engine.batch import Batch, Output
 from streams.geo import NoPlaces
 from streams.settings import Settings
 from streams.worker.main import Parts
@@ -21,33 +23,23 @@ STATE = struct.Struct("<qqqQ16s")
 TOPICS = {"logins": 0, "submissions": 1, "account-commands": 2}
 
 
-class Output(NamedTuple):
-    topic: str
-    key: str | bytes | None
-    value: bytes
-    timestamp_ms: int
-
-
-class Batch:
-    def __init__(self) -> None:
-        self.outputs: list[Output] = []
-        self.forwards: list[Any] = []
-        self.touched: dict[str, bytes] = {}
-        self.counts: dict[tuple[str, ...], int] = {}
-        self.decisions: list[Any] = []
-
-
 class StandIn:
     """Counts; see the module."""
 
     def __init__(self, *, every: int = 1) -> None:
-        self.accounts: dict[int, dict[str, bytes]] = {}
+        self.accounts: dict[int, Accounts] = {}
         self.word = b"none"
         self._every = every
         self._batch = Batch()
 
     def use_places(self, places: Any) -> None:
         pass
+
+    def new_accounts(self) -> PlainAccounts:
+        return PlainAccounts()
+
+    def usual_logins(self, partition: int, records: Any, first: int, end: int) -> int:
+        return first
 
     def apply_table(self, topic: str, key: bytes | None, raw: bytes | None) -> None:
         if raw is not None and raw.startswith(b"bad"):
@@ -69,16 +61,16 @@ class StandIn:
             self._batch.outputs.append(Output("dead-letters", key, f"{topic}/{partition}/{offset}".encode(), now_ms))
             return
         account = key.decode()
-        accounts = self.accounts.setdefault(partition, {})
+        accounts = self.accounts.setdefault(partition, self.new_accounts())
         packed = accounts.get(account)
         fields = list(STATE.unpack(packed)) if packed else [-1, -1, -1, 0, b""]
         if offset <= fields[TOPICS[topic]]:
-            self._batch.touched[account] = packed or b""
+            accounts.touch(account)
             return
         fields[TOPICS[topic]] = offset
         fields[3] += 1
         fields[4] = hashlib.blake2b(fields[4] + raw, digest_size=16).digest()
-        accounts[account] = self._batch.touched[account] = STATE.pack(*fields)
+        accounts.keep(account, STATE.pack(*fields))
         if fields[3] % self._every == 0:
             value = b"%d %s %s %s" % (fields[3], fields[4].hex().encode(), self.word, raw)
             self._batch.outputs.append(Output("incidents", account, value, now_ms))
@@ -88,6 +80,8 @@ class StandIn:
 
     def take(self) -> Batch:
         batch, self._batch = self._batch, Batch()
+        touched = {partition: accounts.take_touched() for partition, accounts in self.accounts.items()}
+        batch.touched = {partition: states for partition, states in touched.items() if states}
         return batch
 
 
@@ -102,8 +96,8 @@ class StandInForm:
         self.check(candidate)
         return STATE.unpack(candidate)[:3] >= STATE.unpack(held)[:3]
 
-    def login_offset(self, packed: bytes) -> int:
-        return int(STATE.unpack(packed)[0])
+    def newest_login(self, accounts: Accounts) -> int:
+        return max((int(STATE.unpack(packed)[0]) for packed in accounts.values()), default=-1)
 
 
 class NoCodec:

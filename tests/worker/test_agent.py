@@ -10,8 +10,11 @@ from streams.errors import DeliveryError, RegistryUnavailableError
 from streams.metrics import DECISION_SECONDS, Metrics
 from streams.worker import agent as module
 from streams.worker.agent import BatchAgent
+from streams.worker.batch_writer import NULL, Table
 from streams.worker.delivery import Sent, Stage
+from streams.worker.fetched import Fetched, Record
 from streams.worker.lease import Lease, LeaseLostError
+from streams.worker.machine import Bytes
 from streams.worker.measures import Measures
 from streams.worker.progress import Progress
 from streams.worker.rounds import Round
@@ -23,17 +26,31 @@ class Kafka:
 
     def __init__(self) -> None:
         self.done: list[Any] = []
-        self.states: list[Sent] = []
         self.error: BaseException | None = None
 
     async def deliver(self, stage: Stage, epoch: int) -> None:
         if self.error is not None:
             raise self.error
-        self.states = [Sent(*record) for record in stage]
-        self.done.append([record.topic for record in self.states])
+        self.done.append([Sent(*record).topic for record in stage])
 
     def delivered(self, done: Round) -> None:
         self.done.append({tp.partition: records[-1].offset for tp, records in done})
+
+
+class Changelog:
+    """Deliveries of states that are noted, with those of `kafka` in their order."""
+
+    def __init__(self, kafka: Kafka) -> None:
+        self.kafka = kafka
+        self.records: list[tuple[int, bytes, bytes | None]] = []
+
+    async def deliver(self, data: Bytes, records: Table, epoch: int) -> None:
+        raw = data.tobytes()
+        self.records = [
+            (partition, raw[key:key_end], None if end == NULL else raw[value:end])
+            for partition, key, key_end, value, end in records.tolist()
+        ]
+        self.kafka.done.append(["changelog"] * len(self.records))
 
 
 class Bench:
@@ -41,6 +58,7 @@ class Bench:
 
     def __init__(self, engine: Any) -> None:
         self.kafka = Kafka()
+        self.changelog = Changelog(self.kafka)
         self.engine = engine
         self.lease = Lease(30, 60)
         self.lease.joined()
@@ -51,7 +69,7 @@ class Bench:
             self.kafka,  # type: ignore[arg-type]
             self.lease,
             Measures(self.metrics, Progress()),
-            "changelog",
+            self.changelog,
             before_batch=lambda: self.told.append("tables"),
             on_abandoned=lambda: self.told.append("abandoned"),
             on_failure=self.told.append,
@@ -70,10 +88,8 @@ class Bench:
         await self.agent.run(Stream())
 
 
-def records(offset: int, *raws: bytes, key: bytes = b"a@example.org") -> list[Any]:
-    return [
-        SimpleNamespace(offset=offset + n, timestamp=1000, key=key, value=raw, headers=()) for n, raw in enumerate(raws)
-    ]
+def records(offset: int, *raws: bytes, key: bytes = b"a@example.org") -> Fetched:
+    return Fetched.of(Record(offset + number, 1000, key, raw, ()) for number, raw in enumerate(raws))
 
 
 def batch(offset: int, *raws: bytes) -> Round:
@@ -106,8 +122,10 @@ async def test_the_partitions_of_a_round_share_its_two_acknowledgements() -> Non
     await bench.run(one)
 
     assert bench.kafka.done[:2] == [["incidents"] * 4, ["changelog"] * 2]
-    assert [(sent.key, sent.partition) for sent in bench.kafka.states] == [("a@example.org", 0), ("b@example.org", 3)]
-    assert bench.kafka.states[0].value == bench.engine.accounts[0]["a@example.org"], "the newest of the two"
+    assert bench.changelog.records == [
+        (0, b"a@example.org", bench.engine.accounts[0]["a@example.org"]),
+        (3, b"b@example.org", bench.engine.accounts[3]["b@example.org"]),
+    ], "the newest of the two"
     assert one.taken.is_set()
 
 
@@ -161,6 +179,37 @@ async def test_a_batch_without_a_membership_is_given_up_with_those_behind_it() -
     await bench.run(batch(0, b"x"))
 
     assert bench.kafka.done[-1] == {0: 0}
+
+
+class WithUsual(StandIn):
+    """Does logins that begin with `u` as usual ones, up to one that does not; `calls` are what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[int, int]] = []
+
+    def usual_logins(self, partition: int, records: Any, first: int, end: int) -> int:
+        self.calls.append((first, end))
+        while first < end and records[first].value.startswith(b"u"):
+            self.process("logins", partition, *records[first])
+            first += 1
+        return first
+
+
+async def test_each_login_is_decided_once_in_its_order_whoever_decides_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The usual ones by compiled code, each other one between them by the engine; other topics have no usual records."""
+    monkeypatch.setattr(module, "YIELD_EVERY", 4)
+    raws = [b"u1", b"u2", b"x3", b"x4", b"u5", b"u6", b"u7", b"u8", b"x9"]
+    bench, plain = Bench(WithUsual()), Bench(StandIn())
+    one, other = batch(0, *raws), batch(0, *raws)
+    one.add(TP("submissions", 0), records(0, b"u"))
+    other.add(TP("submissions", 0), records(0, b"u"))
+
+    await bench.run(one)
+    await plain.run(other)
+
+    assert bench.changelog.records == plain.changelog.records
+    assert bench.engine.calls == [(0, 4), (3, 4), (4, 8), (8, 9)]
 
 
 class WithoutRegistry(StandIn):

@@ -3,9 +3,11 @@
 import pytest
 
 from streams.bus.murmur2 import partition_for
+from streams.engine.accounts import PlainAccounts
 from streams.errors import ConfigurationError
 from streams.settings import Settings
 from streams.topology import LOGINS
+from streams.worker.changelog import States
 from streams.worker.offsets import refuse_foreign_states
 from tests.worker.harness import send
 from tests.worker.stand_in import STATE, StandInForm
@@ -15,8 +17,10 @@ pytestmark = pytest.mark.kafka
 ACCOUNT = "user@example.org"
 
 
-def states(applied: int) -> dict[int, dict[str, bytes]]:
-    return {partition_for(ACCOUNT.encode(), 4): {ACCOUNT: STATE.pack(applied, -1, -1, 1, b"")}}
+def states(applied: int) -> States:
+    accounts = PlainAccounts()
+    accounts.put(ACCOUNT, STATE.pack(applied, -1, -1, 1, b""))
+    return {partition_for(ACCOUNT.encode(), 4): accounts}
 
 
 def test_states_of_a_topic_that_was_made_anew_are_refused(kafka_settings: Settings) -> None:
@@ -24,12 +28,12 @@ def test_states_of_a_topic_that_was_made_anew_are_refused(kafka_settings: Settin
     send(kafka_settings, [(LOGINS.name, ACCOUNT.encode(), b"x")] * 3)
 
     with pytest.raises(ConfigurationError, match="ends at offset 3, but accounts have applied logins up to offset 3"):
-        refuse_foreign_states(kafka_settings, states(3), StandInForm().login_offset)
+        refuse_foreign_states(kafka_settings, states(3), StandInForm().newest_login)
 
 
 def test_states_of_the_topic_that_is_there_are_taken(kafka_settings: Settings) -> None:
     """Also when everything was applied, or nothing is held."""
     send(kafka_settings, [(LOGINS.name, ACCOUNT.encode(), b"x")] * 3)
 
-    refuse_foreign_states(kafka_settings, states(2), StandInForm().login_offset)
-    refuse_foreign_states(kafka_settings, {0: {}, 1: {}}, StandInForm().login_offset)
+    refuse_foreign_states(kafka_settings, states(2), StandInForm().newest_login)
+    refuse_foreign_states(kafka_settings, {0: PlainAccounts(), 1: PlainAccounts()}, StandInForm().newest_login)

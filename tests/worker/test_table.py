@@ -2,7 +2,9 @@
 
 import pytest
 
+from streams.engine.accounts import PlainAccounts
 from streams.settings import Settings
+from streams.worker.changelog import States
 from streams.worker.progress import Progress
 from streams.worker.table import Accounts
 from tests.worker.stand_in import StandIn, StandInForm
@@ -13,9 +15,12 @@ class Reading(Accounts):
 
     read: list[set[int]]
 
-    async def _read(self, partitions: set[int]) -> dict[int, dict[str, bytes]]:
+    async def _read(self, partitions: set[int]) -> States:
         self.read.append(set(partitions))
-        return {partition: {f"account{partition}": b"read"} for partition in partitions}
+        states: States = {partition: PlainAccounts() for partition in partitions}
+        for partition, held in states.items():
+            held.put(f"account{partition}", b"read")
+        return states
 
 
 @pytest.fixture
@@ -33,7 +38,7 @@ def accounts(engine: StandIn) -> Reading:
 async def test_the_next_generation_keeps_what_it_held(accounts: Reading, engine: StandIn) -> None:
     """Nobody else can have written: only new partitions are read, and those given away are forgotten."""
     await accounts.recover({0, 1}, 5)
-    engine.accounts[0]["account0"] = b"newer"
+    engine.accounts[0].keep("account0", b"newer")
 
     await accounts.recover({0, 2}, 6)
 
@@ -64,7 +69,7 @@ async def test_a_recovery_that_failed_is_not_built_upon(accounts: Reading, monke
     """The generation counts only when its recovery was completed."""
     await accounts.recover({0}, 5)
 
-    async def fail(_partitions: set[int]) -> dict[int, dict[str, bytes]]:
+    async def fail(_partitions: set[int]) -> States:
         raise OSError
 
     with monkeypatch.context() as patch:

@@ -2,13 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka.consumer import fetcher
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
@@ -17,8 +14,11 @@ from streams.geo import NoPlaces
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.worker.app import Shell, build
+from streams.worker.fetched import Fetched
+from streams.worker.fetches import ColumnResult
 from streams.worker.rounds import Round
-from streams.worker.transport import OVERRIDDEN, BatchConsumer, LeanRecords, _message, assert_compiled
+from streams.worker.transport import OVERRIDDEN, BatchConsumer, _message, assert_compiled
+from tests.worker.record_log import record
 from tests.worker.stand_in import StandIn, StandInForm
 
 TP = TopicPartition("logins", 0)
@@ -56,8 +56,8 @@ async def consumer(shell: Shell) -> AsyncIterator[BatchConsumer]:
     consumer._thread.thread_loop.close()
 
 
-def fetched(first: int, last: int) -> list[Any]:
-    return [SimpleNamespace(offset=offset, timestamp=1000, timestamp_type=1) for offset in range(first, last + 1)]
+def fetched(first: int, last: int) -> Fetched:
+    return Fetched.of(record(offset) for offset in range(first, last + 1))
 
 
 def batch(first: int, last: int, generation: int = 1) -> Round:
@@ -84,38 +84,10 @@ def test_every_overridden_method_still_exists_in_faust() -> None:
         assert callable(getattr(Recovery, name))
 
 
-def test_records_come_lean_and_as_they_were_sent() -> None:
-    """Offset, time, key, value and headers, from where the reader stands in the batch on, and at most as many as asked for."""
-    log = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 20)
-    for number in range(10):
-        log.append(number, 1000 + number, b"key %d" % number, b"value %d" % number, [("header", b"1")])
-    position = _Position()
-    batch = fetcher.PartitionRecords(TP, MemoryRecords(bytes(log.build())), None, 4, None, None, True, 0)
-    found = fetcher.FetchResult(TP, assignment=position, partition_records=batch, backoff=0)
-
-    first, rest = found.getall(2), found.getall()
-
-    assert fetcher.PartitionRecords is LeanRecords
-    assert [record.offset for record in first] == [4, 5]
-    assert [record.offset for record in rest] == [6, 7, 8, 9]
-    assert position.position == 10
-    one = rest[-1]
-    assert (one.timestamp, one.key, one.value, tuple(one.headers)) == (1009, b"key 9", b"value 9", (("header", b"1"),))
-
-
-class _Position:
-    """An aiokafka assignment with one partition, read from offset 4 on."""
-
-    tps = (TP,)
-    active = has_valid_position = has_fetchable_position = True
-    paused = False
-    position = 4
-
-    def state_value(self, _tp: Any) -> "_Position":
-        return self
-
-    def consumed_to(self, offset: int) -> None:
-        self.position = offset
+async def test_a_worker_reads_columns(shell: Shell) -> None:
+    """The fetcher hands out `Fetched` from the moment on that a worker is built."""
+    assert shell.app.transport is not None
+    assert fetcher.FetchResult is ColumnResult
 
 
 def test_the_compiled_stream_iterator_is_in_use() -> None:

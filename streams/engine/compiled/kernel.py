@@ -1,0 +1,485 @@
+"""
+The usual login, compiled: from the bytes of a record to the patched state, 0.3 µs instead of 6 to 10.
+
+It does what `core.hot` does, on the same bytes, for a login that cannot bring its account over its policy: of a network
+that is present already, of one more while few are, of one that comes back after a pause, or the first of an account. What
+it cannot be sure of it leaves untouched and says why: `DECLINED`, and the engine reads that record; `UNKNOWN`, and the
+engine enters what the rules or the geo database say (`known.py`) and asks again; `NO_ROOM`, and the arrays become longer.
+
+Records are done in their order, and the first that is not done ends the call. `tests/engine/test_compiled.py` compares
+every state with that of an engine that has no kernel.
+"""
+
+from typing import NamedTuple
+
+from streams.core.accounts import LONGEST_NAME
+from streams.core.activity import MOST_NETWORKS
+from streams.core.presence import MOST_RUNS
+from streams.core.state import (
+    BUSY,
+    DAY_MS,
+    DAYS_KEPT,
+    DAYS_MASK,
+    ENTRY,
+    HEADER,
+    MOST_DAYS_BEFORE,
+    NO_RUN,
+    NONE,
+    RUNS,
+    VERSION,
+)
+from streams.engine.compiled import known
+from streams.engine.compiled.address import read_address
+from streams.engine.compiled.jit import compiled
+from streams.engine.compiled.known import Known
+from streams.engine.compiled.login import read_login
+from streams.engine.compiled.numbers import (
+    Bytes,
+    Numbers,
+    int64,
+    is_less,
+    is_same,
+    masks,
+    ones,
+    read_2,
+    read_4,
+    read_8,
+    read_half,
+    write_2,
+    write_4,
+    write_8,
+    write_half,
+)
+from streams.engine.compiled.partition import partition_of
+from streams.engine.compiled.runs import MOST as MOST_FURTHER
+from streams.engine.compiled.runs import insert_run, put_runs, read_runs, runs_of, still_met
+from streams.engine.compiled.store import (
+    NO_ROOM,
+    TOUCHED,
+    USED,
+    Store,
+    add,
+    hash_of,
+    position,
+    resize,
+    slot_of,
+    state_at,
+    state_length,
+    touch,
+)
+from streams.engine.compiled.store import SEED as HASH_SEED
+from streams.records.times import LAST_MS
+
+DONE, DECLINED, UNKNOWN = 0, 1, 2
+SPARE = 1 << 14
+BLOCK = 64
+"""Records whose memory is fetched ahead."""
+REASON, USUAL, FAILED, AHEAD, SCRATCH = range(5)
+"""Places in `counts`: why the call ended, logins that counted, failed ones; from `SCRATCH` on they are of one block."""
+COUNTS = SCRATCH + BLOCK
+OFFSET, NOW, KEY_AT, KEY_END, VALUE_AT, VALUE_END = range(6)
+"""Columns of `table`."""
+PARTITION, PARTITIONS, LARGEST, PLACES, ROUTED = range(5)
+"""Places in `fixed`: whose records these are, of how many; bytes of the largest record; is there a geo database; are keys checked."""
+
+HEADER_SIZE, ENTRY_SIZE = HEADER.size, ENTRY.size
+NUMBER_AT, APPLIED_AT, NEWEST_AT, COUNTS_FROM_AT, STAMP_AT, WINDOW_AT, PREFIXES_AT = 2, 4, 12, 20, 28, 36, 38
+"""In the header of a state (`core.state.HEADER`)."""
+COUNTRY_AT, FIRST_AT, DAYS_AT, BEFORE_AT, START_AT, BACK_AT, LAST_AT, LOGINS_AT, SERVICE_AT, ADDRESS_AT = (
+    1, 3, 9, 13, 15, 23, 27, 35, 39, 40,
+)  # fmt: skip
+"""In an entry (`core.state.ENTRY`)."""
+MOST_LOGINS = 0xFFFF_FFFE
+AT_SIGN = 64
+
+
+class Work(NamedTuple):
+    """What a call leaves (`counts`), and room to work in: further runs, and their text."""
+
+    counts: Numbers
+    further: Numbers
+    text: Bytes
+
+
+class Login(NamedTuple):
+    """A login that may be usual: `time_ms` is judged, `high` and `low` are the halves of the address."""
+
+    offset: int
+    time_ms: int
+    high: int
+    low: int
+    country: int
+    service: int
+
+
+@compiled
+def run(
+    store: Store, facts: Known, work: Work, fixed: Numbers, data: Bytes, table: Numbers, first: int, end: int
+) -> int:
+    """Do the records from `first` to `end` (exclusive) as far as possible; the first that is not done, why in `counts`."""
+    counts = work.counts
+    for i in range(first, end):
+        if (i - first) % BLOCK == 0:
+            _fetch_ahead(store, data, table, i, min(i + BLOCK, end), counts)
+        reason = _login(store, facts, work, fixed, data, table, i)
+        if reason != DONE:
+            counts[REASON] = reason
+            return i
+    counts[REASON] = DONE
+    return end
+
+
+@compiled
+def _fetch_ahead(store: Store, data: Bytes, table: Numbers, first: int, end: int, counts: Numbers) -> None:
+    """
+    Read what the next records will need, so that the processor waits for many places of memory at once, not one by one.
+
+    At a million accounts a login took 0.93 µs without and 0.66 with it, at 10,000 0.52 and 0.50.
+    """
+    arena, slots, meta = store.arena, store.slots, store.meta
+    mask = len(slots) - 1
+    for i in range(first, end):
+        at, stop = table[i, KEY_AT], max(table[i, KEY_END], table[i, KEY_AT])
+        hashed = hash_of(data, at, stop - at, meta[HASH_SEED])
+        counts[SCRATCH + i - first] = hashed & mask
+        counts[AHEAD] ^= slots[hashed & mask]
+    for i in range(first, end):
+        slot = slots[counts[SCRATCH + i - first]]
+        if slot != 0:
+            place = position(slot)
+            for line in range(4):
+                counts[AHEAD] ^= arena[min(place + 64 * line, len(arena) - 1)]
+
+
+@compiled
+def _login(store: Store, facts: Known, work: Work, fixed: Numbers, data: Bytes, table: Numbers, i: int) -> int:
+    counts = work.counts
+    meta, touched = store.meta, store.touched
+    now, value_at, value_end = table[i, NOW], table[i, VALUE_AT], table[i, VALUE_END]
+    if value_end < 0 or value_end - value_at > fixed[LARGEST] or not 0 <= now <= LAST_MS:
+        return DECLINED
+    read, time_ms, at, stop, ip_at, ip_end, success, service = read_login(data, value_at, value_end)
+    if not read:
+        return DECLINED
+    if not success:
+        counts[FAILED] += 1
+        return DONE
+    if fixed[ROUTED] and (
+        table[i, KEY_END] - table[i, KEY_AT] != stop - at or not is_same(data, at, data, table[i, KEY_AT], stop - at)
+    ):
+        return DECLINED
+    read, high, low = read_address(data, ip_at, ip_end)
+    if not read or not 0 <= time_ms <= now:
+        return DECLINED
+    row = known.row_of(facts, data, at, stop, now)
+    if row < 0:
+        return UNKNOWN
+    rules = facts.rows[row]
+    country = known.country_of(high, low, facts.country_keys, facts.country_codes) if fixed[PLACES] else int64(0)
+    if country < 0:
+        return UNKNOWN
+    if known.is_ignored(country, rules, facts.ignored) or known.is_safe(high, low, rules, facts.safe):
+        return DECLINED
+    if meta[TOUCHED] >= len(touched):
+        return NO_ROOM
+    slot = slot_of(store, data, at, stop - at, hash_of(data, at, stop - at, meta[HASH_SEED]))
+    login = Login(table[i, OFFSET], time_ms, high, low, country, service)
+    if slot < 0:
+        reason = _begin(store, fixed, data, at, stop, rules, login)
+    else:
+        reason = _extend(store, slot, rules, login, work)
+    if reason == DONE:
+        counts[USUAL] += 1
+    return reason
+
+
+@compiled
+def _begin(store: Store, fixed: Numbers, data: Bytes, at: int, stop: int, rules: Numbers, login: Login) -> int:
+    """The first login of an account: one network exceeds no policy, whatever is allowed."""
+    arena, meta = store.arena, store.meta
+    if rules[known.WINDOW_MS] == 0 or not _is_canonical(data, at, stop):
+        return DECLINED
+    if fixed[ROUTED] and partition_of(data, at, stop, fixed[PARTITIONS]) != fixed[PARTITION]:
+        return DECLINED
+    hashed = hash_of(data, at, stop - at, meta[HASH_SEED])
+    place = add(store, data, at, stop - at, hashed, HEADER_SIZE + ENTRY_SIZE)
+    if place == NO_ROOM:
+        return NO_ROOM
+    begins = state_at(arena, place)
+    offset, time_ms = login.offset, login.time_ms
+    arena[begins] = VERSION
+    arena[begins + 1] = 0
+    write_2(arena, begins + NUMBER_AT, 1)
+    write_8(arena, begins + APPLIED_AT, offset)
+    write_8(arena, begins + NEWEST_AT, time_ms)
+    write_8(arena, begins + COUNTS_FROM_AT, NONE)
+    write_8(arena, begins + STAMP_AT, rules[known.STAMP])
+    write_2(arena, begins + WINDOW_AT, rules[known.WINDOW])
+    arena[begins + PREFIXES_AT] = rules[known.POLICY_IPV4]
+    arena[begins + PREFIXES_AT + 1] = rules[known.POLICY_IPV6]
+    _write_entry(arena, begins + HEADER_SIZE, rules, login)
+    touch(store, place)
+    return DONE
+
+
+@compiled
+def _is_canonical(data: Bytes, at: int, stop: int) -> bool:
+    """Whether a name with a known domain is canonical for certain: ASCII without spaces and capitals."""
+    if stop - at > LONGEST_NAME or data[at] == AT_SIGN:
+        return False
+    for i in range(at, stop):
+        byte = data[i]
+        if byte < 33 or byte > 126 or 65 <= byte <= 90:
+            return False
+    return True
+
+
+@compiled
+def _extend(store: Store, slot: int, rules: Numbers, login: Login, work: Work) -> int:
+    """A login of an account that is known: `core.hot.extend`."""
+    arena, slots = store.arena, store.slots
+    offset, time_ms, high, low, country, service = login
+    place = position(slots[slot])
+    begins = state_at(arena, place)
+    flags, number = int64(arena[begins + 1]), read_2(arena, begins + NUMBER_AT)
+    counts_from = read_8(arena, begins + COUNTS_FROM_AT)
+    if (
+        arena[begins] != VERSION
+        or flags & (BUSY | RUNS) == BUSY
+        or read_8(arena, begins + STAMP_AT) != rules[known.STAMP]
+        or time_ms < read_8(arena, begins + NEWEST_AT)
+        or offset <= read_8(arena, begins + APPLIED_AT)
+    ):
+        return DECLINED
+    entry = _entry_of(arena, begins + HEADER_SIZE, number, rules, high, low)
+    if entry < 0:
+        return _add_network(store, slot, rules, login, work)
+    last_ms, logins = read_8(arena, entry + LAST_AT), read_4(arena, entry + LOGINS_AT)
+    if read_2(arena, entry + COUNTRY_AT) != country or last_ms > time_ms or logins > MOST_LOGINS:
+        return DECLINED
+    run_start, run_back = read_8(arena, entry + START_AT), read_4(arena, entry + BACK_AT)
+    if time_ms >= last_ms - run_back + rules[known.WINDOW_MS] or run_start <= counts_from:
+        reason = _part(store, slot, entry, rules, login, work)
+        if reason != DONE:
+            return reason
+        entry -= begins
+        place = position(slots[slot])
+        begins = state_at(arena, place)
+        entry, run_start = entry + begins, time_ms
+    if time_ms != last_ms:  # of equal times the first one read stays
+        arena[entry + SERVICE_AT] = service
+        write_half(arena, entry + ADDRESS_AT, high)
+        write_half(arena, entry + ADDRESS_AT + 8, low)
+        _shift_days(arena, entry, time_ms // DAY_MS - last_ms // DAY_MS)
+    arena[entry + DAYS_AT] |= 1
+    write_8(arena, entry + START_AT, run_start)
+    write_4(arena, entry + BACK_AT, 0)
+    write_8(arena, entry + LAST_AT, time_ms)
+    write_4(arena, entry + LOGINS_AT, logins + 1)
+    write_8(arena, begins + APPLIED_AT, offset)
+    write_8(arena, begins + NEWEST_AT, time_ms)
+    touch(store, place)
+    return DONE
+
+
+@compiled
+def _entry_of(arena: Bytes, at: int, number: int, rules: Numbers, high: int, low: int) -> int:
+    """Where the entry of an address' network is; -1 if there is none."""
+    prefix = known.prefix_of(high, low, rules)
+    high_mask, low_mask = masks(prefix)
+    for _ in range(number):
+        if (
+            (read_half(arena, at + ADDRESS_AT + 8) ^ low) & low_mask == 0
+            and (read_half(arena, at + ADDRESS_AT) ^ high) & high_mask == 0
+            and arena[at] == prefix
+        ):
+            return at
+        at += ENTRY_SIZE
+    return -1
+
+
+@compiled
+def _part(store: Store, slot: int, entry: int, rules: Numbers, login: Login, work: Work) -> int:
+    """
+    Let a network that comes back begin a new run: DONE, DECLINED where the policy could be exceeded by it, or NO_ROOM.
+
+    The run in its entry becomes a further run, in the tail, as long as a late login can still meet it (`core.hot`).
+    """
+    further = work.further
+    arena, slots = store.arena, store.slots
+    time_ms, country = login.time_ms, login.country
+    place = position(slots[slot])
+    begins = state_at(arena, place)
+    number, counts_from = read_2(arena, begins + NUMBER_AT), read_8(arena, begins + COUNTS_FROM_AT)
+    run_start, run_back = read_8(arena, entry + START_AT), read_4(arena, entry + BACK_AT)
+    last_ms = read_8(arena, entry + LAST_AT)
+    if (
+        time_ms <= counts_from
+        or time_ms >= last_ms + known.KEPT_MS
+        or not _are_few(arena, begins, number, number, country, rules, time_ms)
+    ):
+        return DECLINED
+    run_last, gone_ms = last_ms - run_back, time_ms - rules[known.LATENESS] - rules[known.WINDOW_MS]
+    if run_last <= gone_ms and arena[begins + 1] & RUNS == 0:
+        return DONE
+    if run_back == NO_RUN or run_start <= counts_from:
+        return DECLINED
+    count, rest = read_runs(arena, begins, begins + state_length(arena, place), further)
+    if count < 0 or count >= MOST_FURTHER:
+        return DECLINED
+    count = still_met(further, count, gone_ms)
+    if run_last > gone_ms:
+        index = (entry - begins - HEADER_SIZE) // ENTRY_SIZE
+        if runs_of(further, count, index) >= MOST_RUNS - 1:
+            return DECLINED
+        insert_run(further, count, index, run_start, run_last)
+        count += 1
+    return min(DONE, put_runs(store, slot, rest, further, count, work.text))
+
+
+@compiled
+def _are_few(
+    arena: Bytes, begins: int, number: int, with_this: int, country: int, rules: Numbers, time_ms: int
+) -> bool:
+    """
+    Whether no more networks and countries were used within the window, this login's among them, than are allowed.
+
+    `with_this` is the number of networks kept with it.
+    """
+    ips, most_countries = rules[known.ALLOWED_IPS], rules[known.ALLOWED_COUNTRIES]
+    if with_this <= ips and most_countries == 0:
+        return True
+    gone_ms = time_ms - rules[known.WINDOW_MS]
+    networks, countries = 1, 1
+    entries = begins + HEADER_SIZE
+    for index in range(number):
+        entry = entries + index * ENTRY_SIZE
+        if read_8(arena, entry + LAST_AT) > gone_ms:
+            networks += 1
+            other = read_2(arena, entry + COUNTRY_AT)
+            if other != country and not _is_seen(arena, entries, index, other, gone_ms):
+                countries += 1
+    return bool(networks <= ips or ips == 0) and bool(countries <= most_countries or most_countries == 0)
+
+
+@compiled
+def _is_seen(arena: Bytes, entries: int, number: int, country: int, gone_ms: int) -> bool:
+    for index in range(number):
+        entry = entries + index * ENTRY_SIZE
+        if read_2(arena, entry + COUNTRY_AT) == country and read_8(arena, entry + LAST_AT) > gone_ms:
+            return True
+    return False
+
+
+@compiled
+def _shift_days(arena: Bytes, entry: int, days_on: int) -> None:
+    """As `core.activity.shift_days`."""
+    if days_on == 0:
+        return
+    days = read_4(arena, entry + DAYS_AT)
+    shifted = days << days_on if days_on < DAYS_KEPT else days << DAYS_KEPT - 1 << 1
+    kept = shifted & DAYS_MASK if days_on < DAYS_KEPT else 0
+    gone = ones(shifted >> DAYS_KEPT & DAYS_MASK)
+    write_4(arena, entry + DAYS_AT, kept)
+    write_2(arena, entry + BEFORE_AT, min(read_2(arena, entry + BEFORE_AT) + gone, MOST_DAYS_BEFORE))
+
+
+@compiled
+def _add_network(store: Store, slot: int, rules: Numbers, login: Login, work: Work) -> int:
+    """One more network of a known account, in its place among the others."""
+    arena, slots = store.arena, store.slots
+    offset, time_ms, high, low, country, _ = login
+    begins = state_at(arena, position(slots[slot]))
+    number = read_2(arena, begins + NUMBER_AT)
+    if (
+        number >= MOST_NETWORKS
+        or time_ms <= read_8(arena, begins + COUNTS_FROM_AT)
+        or not _are_few(arena, begins, number, number + 1, country, rules, time_ms)
+    ):
+        return DECLINED
+    index = _index_of(arena, begins + HEADER_SIZE, number, rules, high, low)
+    if arena[begins + 1] & RUNS:
+        reason = _move_runs(store, slot, index, rules, login, work)
+        if reason != DONE:
+            return reason
+    length = state_length(arena, position(slots[slot]))
+    place = resize(store, slot, length + ENTRY_SIZE)
+    if place == NO_ROOM:
+        return NO_ROOM
+    begins = state_at(arena, place)
+    entry = begins + HEADER_SIZE + index * ENTRY_SIZE
+    for i in range(begins + length - 1, entry - 1, -1):
+        arena[i + ENTRY_SIZE] = arena[i]
+    _write_entry(arena, entry, rules, login)
+    write_2(arena, begins + NUMBER_AT, number + 1)
+    write_8(arena, begins + APPLIED_AT, offset)
+    write_8(arena, begins + NEWEST_AT, time_ms)
+    touch(store, place)
+    return DONE
+
+
+@compiled
+def _move_runs(store: Store, slot: int, index: int, rules: Numbers, login: Login, work: Work) -> int:
+    """Count the further runs for entries of which one more will come at `index`; DONE, DECLINED or NO_ROOM, then for that too."""
+    further = work.further
+    arena, slots, meta = store.arena, store.slots, store.meta
+    place = position(slots[slot])
+    begins, length = state_at(arena, place), state_length(arena, place)
+    if meta[USED] + 2 * length + SPARE > len(arena):
+        return NO_ROOM
+    count, rest = read_runs(arena, begins, begins + length, further)
+    if count < 0:
+        return DECLINED
+    count = still_met(further, count, login.time_ms - rules[known.LATENESS] - rules[known.WINDOW_MS])
+    for i in range(count):
+        if further[3 * i] >= index:
+            further[3 * i] += 1
+    return min(DONE, put_runs(store, slot, rest, further, count, work.text))
+
+
+@compiled
+def _index_of(arena: Bytes, at: int, number: int, rules: Numbers, high: int, low: int) -> int:
+    """Where among the entries a new network has its place: by version, then number, then prefix (`addresses.order`)."""
+    prefix = known.prefix_of(high, low, rules)
+    high_mask, low_mask = masks(prefix)
+    high, low = high & high_mask, low & low_mask
+    is_v6 = not known.is_v4(high, low)
+    for index in range(number):
+        other_prefix = int64(arena[at])
+        high_mask, low_mask = masks(other_prefix)
+        other_high, other_low = (
+            read_half(arena, at + ADDRESS_AT) & high_mask,
+            read_half(arena, at + ADDRESS_AT + 8) & low_mask,
+        )
+        other_is_v6 = other_prefix < known.V4_OFFSET or not known.is_v4(other_high, other_low)
+        if other_is_v6 != is_v6:
+            before = other_is_v6
+        elif other_high != high:
+            before = is_less(high, other_high)
+        elif other_low != low:
+            before = is_less(low, other_low)
+        else:
+            before = prefix < other_prefix
+        if before:
+            return index
+        at += ENTRY_SIZE
+    return number
+
+
+@compiled
+def _write_entry(arena: Bytes, at: int, rules: Numbers, login: Login) -> None:
+    """The entry of a network after its first login, which counts."""
+    _, time_ms, high, low, country, service = login
+    arena[at] = known.prefix_of(high, low, rules)
+    write_2(arena, at + COUNTRY_AT, country)
+    for i in range(6):
+        arena[at + FIRST_AT + i] = time_ms >> (40 - 8 * i) & 0xFF
+    write_4(arena, at + DAYS_AT, 1)
+    write_2(arena, at + BEFORE_AT, 0)
+    write_8(arena, at + START_AT, time_ms)
+    write_4(arena, at + BACK_AT, 0)
+    write_8(arena, at + LAST_AT, time_ms)
+    write_4(arena, at + LOGINS_AT, 1)
+    arena[at + SERVICE_AT] = service
+    write_half(arena, at + ADDRESS_AT, high)
+    write_half(arena, at + ADDRESS_AT + 8, low)
