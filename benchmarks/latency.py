@@ -3,21 +3,21 @@ Latency: from the append of a login to its block, at 20, 50 and 80 % of what the
 
 The worker is the product as shipped: geo database, all kinds of rules, metrics. Its capacity is measured first, on the same
 machine that also runs the broker, the sender and the reader: what it commits while more logins come than it can take. Then
-come the three rates, after a run that does not count (Java compiles what it runs often), and at half of the capacity a second
+come the three rates, three times in turn, after a run that does not count (Java compiles what it runs often), and at half of the capacity a second
 worker that joins, and a kill -9 of the first, which is started again at once. `current` is the time from the disturbance (the
 start of the second process, the kill) until no block takes longer than `CURRENT_MS` any more.
 """
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from benchmarks.harness import check
 from benchmarks.harness.kafka import Kafka, append
 from benchmarks.harness.process import Process, until
-from benchmarks.harness.results import quantile
+from benchmarks.harness.results import quantile, spread
 from benchmarks.harness.rules import as_records
 from benchmarks.harness.sender import Load, Sender
 from benchmarks.harness.systems import worker
@@ -27,6 +27,7 @@ from streams.simulator.world import write_geo
 from streams.topology import LOGINS
 
 SHARES = (0.2, 0.5, 0.8)
+ROUNDS = 3
 CURRENT_MS = 250.0
 DISTURB_AFTER_S = 2.5
 DISTURBED_S = 12
@@ -52,7 +53,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             bench.warm_up()
             capacity = bench.capacity()
             bench.at_rate(capacity * WARM_SHARE, "warm")  # not counted: Kafka's way of a block is compiled by then
-            rows = [bench.at_rate(capacity * share, f"{share:.0%}") for share in SHARES]
+            runs = [
+                [bench.at_rate(capacity * share, f"{share:.0%}", turn) for share in SHARES] for turn in range(ROUNDS)
+            ]
             disturbed = [
                 bench.disturbed("a second worker joins", capacity / 2, bench.join),
                 bench.disturbed("kill -9 of one of two, started again at once", capacity / 2, bench.kill),
@@ -62,7 +65,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "capacity_per_s": round(capacity),
         "accounts": options.accounts,
         "blocks": blocks,
-        "rows": rows,
+        "rows": [_together(turns) for turns in zip(*runs, strict=True)],
         "disturbed": disturbed,
     }
 
@@ -116,10 +119,12 @@ class Bench:
         (first_s, first), (last_s, last) = steps[0], steps[-1]
         return (last - first) / (last_s - first_s)
 
-    def at_rate(self, rate: float, label: str) -> dict[str, Any]:
-        """Milliseconds, over all victims of the run."""
+    def at_rate(self, rate: float, label: str, turn: int = 0) -> dict[str, Any]:
+        """Milliseconds, over all victims of one run."""
         cpu, kafka_cpu = self._first.cpu_s, self._kafka.cpu_s
-        load = Load(rate, self._options.seconds, self._options.accounts, label.strip("%"), self._options.seed)
+        load = Load(
+            rate, self._options.seconds, self._options.accounts, f"{label.strip('%')}-{turn}", self._options.seed
+        )
         seen, late_s, sender_cpu_s = self._run(load)
         cores = {"worker_cores": self._first.cpu_s - cpu, "kafka_cores": self._kafka.cpu_s - kafka_cpu,
                  "sender_cores": sender_cpu_s}  # fmt: skip
@@ -178,6 +183,16 @@ class Bench:
 
     def _ready(self, process: Process) -> None:
         until(lambda: process.says("worker ready"), DONE_S, "the worker is ready")
+
+
+def _together(turns: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Runs at one rate: median, least and greatest of each figure."""
+    same = {
+        "load": turns[0]["load"],
+        "rate_per_s": turns[0]["rate_per_s"],
+        "blocks": sum(turn["blocks"] for turn in turns),
+    }
+    return {**same, **{name: spread([turn[name] for turn in turns], 2) for name in turns[0].keys() - same.keys()}}
 
 
 def _figures(seen: list[Seen]) -> dict[str, float]:

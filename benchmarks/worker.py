@@ -91,6 +91,7 @@ class Bench:
         else:
             self._kafka.make(f"{app}-blocks")
         begin = {name: self._kafka.ends(name) for name in check.OUTPUTS}
+        self._kafka.until_quiet()
         with system.start(self._kafka, app, topic, self._counts[topic], self._geo) as process:
             found = self._figures(system, process, app, topic)
         found["blocks"] = self._check(system, app, topic, begin, process)

@@ -64,11 +64,8 @@ def latency(result: Result) -> str:
             row["load"],
             f"{row['rate_per_s']:,}",
             row["blocks"],
-            row["p50_ms"],
-            row["p99_ms"],
-            row["reader_p50_ms"],
-            row["reader_p99_ms"],
-            *(row.get(f"{who}_cores", "-") for who in ("worker", "kafka", "sender")),
+            *(spread(row[name], 0) for name in ("p50_ms", "p99_ms", "reader_p50_ms", "reader_p99_ms")),
+            *(row[f"{who}_cores"]["median"] for who in ("worker", "kafka", "sender")),
         ]
         for row in result["rows"]
     ]

@@ -1,5 +1,5 @@
 """
-Avro written by hand: what fastavro writes, at a tenth of its time.
+Avro written by hand: what fastavro writes, in less time, and nothing twice that is remembered as written (`Part`).
 
 fastavro tries each branch of a union for each value; our schemas have no unions but those of null and one other type.
 So each schema is made once into one function, from its values to bytes. Decision: it takes exact types only. For anything
