@@ -71,14 +71,11 @@ class Accounts(Protocol):
     def discard(self, account: str) -> None:
         """Let go of an account, as the changelog did."""
 
-    def load(self, names: list[bytes], states: list[bytes | None], other: Callable[[int], None]) -> None:
-        """Put many, in their order; `other` is called with the number of each that must be looked at first."""
-
-    def load_columns(self, data: Any, table: Any, key: int, other: Callable[[int], None]) -> None:
+    def load(self, data: Any, table: Any, other: Callable[[int], None]) -> None:
         """
-        As `load`, of records of which `table` says where in `data` their names and states are.
+        Put many, in their order; `other` is called with the number of each that must be looked at first.
 
-        Its columns from `key` on are begin and end of the name and of the state; an end of -1 is none.
+        `table` says where in `data` each key and value is (`compiled.layout`): name and state.
         """
 
     def newest_login(self) -> int:
@@ -122,12 +119,7 @@ class PlainAccounts(dict[str, bytes]):
         """Let go of an account, as the changelog did."""
         self.pop(account, None)
 
-    def load(self, names: list[bytes], states: list[bytes | None], other: Callable[[int], None]) -> None:  # noqa: ARG002
-        """Each must be looked at."""
-        for number in range(len(names)):
-            other(number)
-
-    def load_columns(self, data: Any, table: Any, key: int, other: Callable[[int], None]) -> None:  # noqa: ARG002
+    def load(self, data: Any, table: Any, other: Callable[[int], None]) -> None:  # noqa: ARG002
         """Each must be looked at."""
         for number in range(len(table)):
             other(number)

@@ -19,6 +19,7 @@ import structlog
 from streams import topology
 from streams.core.refusal import Refused
 from streams.engine.batch import Batch
+from streams.engine.compiled.numbers import Bytes
 from streams.engine.engine import Engine
 from streams.errors import LoginwatchError, RegistryUnavailableError
 from streams.worker.batch_writer import Table
@@ -27,7 +28,6 @@ from streams.worker.crash import crash_point
 from streams.worker.delivery import Deliveries, Sent
 from streams.worker.fetched import Fetched, Record
 from streams.worker.lease import Lease, LeaseLostError
-from streams.worker.machine import Bytes
 from streams.worker.measures import Measures
 from streams.worker.rounds import Round
 

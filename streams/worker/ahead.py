@@ -13,7 +13,7 @@ from streams.errors import LoginwatchError
 from streams.records.codec import Codec
 from streams.worker import batch_writer
 from streams.worker.fetched import Fetched, Record
-from streams.worker.record_batches import KEY, columns, read_batches
+from streams.worker.record_batches import columns, read_batches
 
 DAY_MS = 86_400_000
 MORE_THAN_A_TABLE = FIRST_SLOTS
@@ -86,9 +86,8 @@ def _records() -> Fetched:
 def _use(accounts: Shelf) -> None:
     """Every operation of a shelf."""
     packed = bytes(8)
-    accounts.load([ACCOUNT.encode()], [packed], lambda _: None)
     changelog = _records()
-    accounts.load_columns(changelog.data, changelog.table, KEY, lambda _: None)
+    accounts.load(changelog.data, changelog.table, lambda _: None)
     for number in range(MORE_THAN_A_TABLE):
         accounts.keep(f"{number}", packed)
     dict(accounts.items())

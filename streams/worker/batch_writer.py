@@ -17,7 +17,8 @@ from numpy import typing as npt
 
 from streams.engine.compiled.jit import compiled
 from streams.engine.compiled.memory import copy_bytes
-from streams.worker.machine import Bytes, crc32c
+from streams.engine.compiled.numbers import Bytes
+from streams.worker.machine import crc32c
 
 Table = npt.NDArray[np.int64]
 

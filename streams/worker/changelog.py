@@ -24,11 +24,11 @@ from streams.bus.clients import Heard, new_consumer
 from streams.bus.partitions import MISSING, bulk_config
 from streams.core.refusal import Refused
 from streams.engine.accounts import Accounts, PlainAccounts
+from streams.engine.compiled.layout import KEY_END, NULL
 from streams.errors import ConfigurationError, StalledError
 from streams.settings import Settings
 from streams.worker.changelog_fetch import ChangelogFetch, changelog_fetch
 from streams.worker.fetched import Fetched
-from streams.worker.record_batches import KEY, KEY_END, NULL
 
 States = dict[int, Accounts]
 """By partition."""
@@ -162,7 +162,7 @@ class ChangelogReader:
         """Take records of a partition into its states."""
         table = records.table[records.table[:, KEY_END] != NULL]  # else nobody's state
         keyed = Fetched(records.data, table)
-        accounts.load_columns(keyed.data, table, KEY, partial(self._take, accounts, keyed))
+        accounts.load(keyed.data, table, partial(self._take, accounts, keyed))
 
     def _take(self, accounts: Accounts, records: Fetched, number: int) -> None:
         """Take in one record that is not as usual."""

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from streams.engine.accounts import Touched
+from streams.engine.compiled.numbers import Bytes
 from streams.worker.batch_writer import COLUMNS, KEY, KEY_END, NULL, PARTITION, VALUE, VALUE_END, Table
-from streams.worker.machine import Bytes
 
 
 def changelog_records(touched: Mapping[int, Touched]) -> tuple[Bytes, Table]:

@@ -10,16 +10,9 @@ from typing import Any, NamedTuple, Self, overload
 import numpy as np
 from aiokafka.record.util import decode_varint, encode_varint
 
-from streams.worker.record_batches import (
-    COLUMNS,
-    KEY,
-    NULL,
-    OFFSET,
-    VALUE,
-    Bytes,
-    Table,
-    columns,
-)
+from streams.engine.compiled.layout import COLUMNS, KEY, NULL, OFFSET, VALUE
+from streams.engine.compiled.numbers import Bytes, Numbers
+from streams.worker.record_batches import columns
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -47,7 +40,7 @@ class Fetched(Sequence[Record]):
 
     __slots__ = ("_raw", "data", "table")
 
-    def __init__(self, data: Bytes, table: Table) -> None:
+    def __init__(self, data: Bytes, table: Numbers) -> None:
         self.data = data
         self.table = table
         self._raw = data.data
@@ -135,7 +128,7 @@ class Fetched(Sequence[Record]):
         return at + _read_headers(self._raw[at:])[1]
 
 
-def _moved(table: Table, by: int) -> Table:
+def _moved(table: Numbers, by: int) -> Numbers:
     """The table with its positions moved, and null left as it is."""
     moved = table.copy()
     positions = moved[:, KEY:]

@@ -9,18 +9,15 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from aiokafka.record.util import calc_crc32c
 from llvmlite import binding, ir  # type: ignore[import-untyped,unused-ignore]
 from numba.core import cgutils as untyped_cgutils
 from numba.core import types
 from numba.extending import intrinsic
-from numpy import typing as npt
 from numpy import uint8, uint32, uint64
 
 from streams.engine.compiled.jit import compiled
-
-Bytes = npt.NDArray[np.uint8]
+from streams.engine.compiled.numbers import Bytes
 
 ALL_BITS = 0xFFFFFFFF
 

@@ -8,10 +8,10 @@ from typing import Any
 from streams import metrics as declared
 from streams import topology
 from streams.engine.batch import Batch, Decision
+from streams.engine.compiled.layout import TIMESTAMP
 from streams.metrics import Metrics
 from streams.worker.fetched import Fetched
 from streams.worker.progress import Progress
-from streams.worker.record_batches import TIMESTAMP
 
 SAMPLES = 10
 """At most so many logins of a partition and round are timed; each takes 0.6 µs, 13,000 times a second with 50."""

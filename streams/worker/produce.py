@@ -22,8 +22,8 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 from aiokafka.structs import TopicPartition
 
 from streams.bus.clients import ssl_context, uses_sasl
+from streams.engine.compiled.numbers import Bytes
 from streams.settings import Settings
-from streams.worker.machine import Bytes
 
 PIECE = 256 * 1024
 LAST_PIECE = 1024

@@ -16,15 +16,9 @@ from numpy import int64
 from numpy import typing as npt
 
 from streams.engine.compiled.jit import compiled
+from streams.engine.compiled.layout import COLUMNS, KEY, KEY_END, NULL, OFFSET, TIMESTAMP, VALUE, VALUE_END
+from streams.engine.compiled.numbers import Bytes, Numbers
 from streams.worker import machine
-
-Bytes = npt.NDArray[np.uint8]
-Table = npt.NDArray[np.int64]
-
-OFFSET, TIMESTAMP, KEY, KEY_END, VALUE, VALUE_END = range(6)
-"""Columns of a table. Ends are -1 for null; the starts are right even then, as the positions where the bytes would be."""
-COLUMNS = 6
-NULL = -1
 
 LENGTH_AT, MAGIC_AT, CRC_AT, ATTRIBUTES_AT, LAST_DELTA_AT, FIRST_TIME_AT, MAX_TIME_AT, COUNT_AT = (
     8,
@@ -64,7 +58,7 @@ def _crc_tables() -> npt.NDArray[np.uint32]:
 CRC = _crc_tables()
 
 
-def read_batches(data: Bytes, at: int, check: bool) -> tuple[Table, int, int]:
+def read_batches(data: Bytes, at: int, check: bool) -> tuple[Numbers, int, int]:
     """
     The records of the batches from `at` on, the position of the first batch that is not plain, and the offset that follows.
 
@@ -95,7 +89,7 @@ def _plain(data: Bytes, at: int) -> tuple[int, int]:
 
 
 @compiled
-def _fill(data: Bytes, at: int, end: int, check: bool, table: Table) -> tuple[int, int, int]:
+def _fill(data: Bytes, at: int, end: int, check: bool, table: Numbers) -> tuple[int, int, int]:
     """Read the batches that look plain: how many records, where the sound ones end, and the offset that follows these."""
     rows, next_offset = 0, -1
     while at < end:
@@ -113,7 +107,7 @@ def _fill(data: Bytes, at: int, end: int, check: bool, table: Table) -> tuple[in
 
 
 @compiled
-def _read_records(data: Bytes, at: int, stop: int, table: Table, after: int) -> bool:
+def _read_records(data: Bytes, at: int, stop: int, table: Numbers, after: int) -> bool:
     """Fill the table with the records of the batch between `at` and `stop`; whether they are sound, and all after an offset."""
     base, first_time, max_time = _int64(data, at), _int64(data, at + FIRST_TIME_AT), _int64(data, at + MAX_TIME_AT)
     appended = data[at + ATTRIBUTES_AT + 1] & LOG_APPEND_TIME != 0

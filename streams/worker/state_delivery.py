@@ -19,11 +19,11 @@ from typing import Any, TypeVar
 import numpy as np
 from aiokafka import errors
 
+from streams.engine.compiled.numbers import Bytes
 from streams.errors import DeliveryError
 from streams.settings import Settings
 from streams.worker.batch_writer import HEADER, Origin, Table, by_partition, compile_now, write_batch
 from streams.worker.lease import Lease
-from streams.worker.machine import Bytes
 from streams.worker.produce import Brokers, ProduceConnection
 
 CHECK_S = 0.05

@@ -20,8 +20,6 @@ from streams.core.state import (
     DAY_MS,
     DAYS_KEPT,
     DAYS_MASK,
-    ENTRY,
-    HEADER,
     MOST_DAYS_BEFORE,
     NO_RUN,
     NONE,
@@ -32,6 +30,33 @@ from streams.engine.compiled import known
 from streams.engine.compiled.address import read_address
 from streams.engine.compiled.jit import compiled
 from streams.engine.compiled.known import Known
+from streams.engine.compiled.layout import (
+    ADDRESS_AT,
+    APPLIED_AT,
+    BACK_AT,
+    BEFORE_AT,
+    COUNTRY_AT,
+    COUNTS_FROM_AT,
+    DAYS_AT,
+    ENTRY_SIZE,
+    FIRST_AT,
+    HEADER_SIZE,
+    KEY,
+    KEY_END,
+    LAST_AT,
+    LOGINS_AT,
+    NEWEST_AT,
+    NUMBER_AT,
+    OFFSET,
+    PREFIXES_AT,
+    SERVICE_AT,
+    STAMP_AT,
+    START_AT,
+    TIMESTAMP,
+    VALUE,
+    VALUE_END,
+    WINDOW_AT,
+)
 from streams.engine.compiled.login import read_login
 from streams.engine.compiled.numbers import (
     Bytes,
@@ -77,18 +102,9 @@ BLOCK = 64
 REASON, USUAL, FAILED, AHEAD, SCRATCH = range(5)
 """Places in `counts`: why the call ended, logins that counted, failed ones; from `SCRATCH` on they are of one block."""
 COUNTS = SCRATCH + BLOCK
-OFFSET, NOW, KEY_AT, KEY_END, VALUE_AT, VALUE_END = range(6)
-"""Columns of `table`."""
 PARTITION, PARTITIONS, LARGEST, PLACES, ROUTED = range(5)
 """Places in `fixed`: whose records these are, of how many; bytes of the largest record; is there a geo database; are keys checked."""
 
-HEADER_SIZE, ENTRY_SIZE = HEADER.size, ENTRY.size
-NUMBER_AT, APPLIED_AT, NEWEST_AT, COUNTS_FROM_AT, STAMP_AT, WINDOW_AT, PREFIXES_AT = 2, 4, 12, 20, 28, 36, 38
-"""In the header of a state (`core.state.HEADER`)."""
-COUNTRY_AT, FIRST_AT, DAYS_AT, BEFORE_AT, START_AT, BACK_AT, LAST_AT, LOGINS_AT, SERVICE_AT, ADDRESS_AT = (
-    1, 3, 9, 13, 15, 23, 27, 35, 39, 40,
-)  # fmt: skip
-"""In an entry (`core.state.ENTRY`)."""
 MOST_LOGINS = 0xFFFF_FFFE
 AT_SIGN = 64
 
@@ -139,7 +155,7 @@ def _fetch_ahead(store: Store, data: Bytes, table: Numbers, first: int, end: int
     arena, slots, meta = store.arena, store.slots, store.meta
     mask = len(slots) - 1
     for i in range(first, end):
-        at, stop = table[i, KEY_AT], max(table[i, KEY_END], table[i, KEY_AT])
+        at, stop = table[i, KEY], max(table[i, KEY_END], table[i, KEY])
         hashed = hash_of(data, at, stop - at, meta[HASH_SEED])
         counts[SCRATCH + i - first] = hashed & mask
         counts[AHEAD] ^= slots[hashed & mask]
@@ -155,7 +171,7 @@ def _fetch_ahead(store: Store, data: Bytes, table: Numbers, first: int, end: int
 def _login(store: Store, facts: Known, work: Work, fixed: Numbers, data: Bytes, table: Numbers, i: int) -> int:
     counts = work.counts
     meta, touched = store.meta, store.touched
-    now, value_at, value_end = table[i, NOW], table[i, VALUE_AT], table[i, VALUE_END]
+    now, value_at, value_end = table[i, TIMESTAMP], table[i, VALUE], table[i, VALUE_END]
     if value_end < 0 or value_end - value_at > fixed[LARGEST] or not 0 <= now <= LAST_MS:
         return DECLINED
     read, time_ms, at, stop, ip_at, ip_end, success, service = read_login(data, value_at, value_end)
@@ -165,7 +181,7 @@ def _login(store: Store, facts: Known, work: Work, fixed: Numbers, data: Bytes, 
         counts[FAILED] += 1
         return DONE
     if fixed[ROUTED] and (
-        table[i, KEY_END] - table[i, KEY_AT] != stop - at or not is_same(data, at, data, table[i, KEY_AT], stop - at)
+        table[i, KEY_END] - table[i, KEY] != stop - at or not is_same(data, at, data, table[i, KEY], stop - at)
     ):
         return DECLINED
     read, high, low = read_address(data, ip_at, ip_end)

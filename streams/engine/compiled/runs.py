@@ -5,8 +5,9 @@ They come first in the tail (`core.hot` and `core.state` write them so); what fo
 that comes back after a pause is 2 % of a morning's logins, and cost 12 µs each by way of the engine.
 """
 
-from streams.core.state import BUSY, ENTRY, HAS_TAIL, HEADER, RUNS
+from streams.core.state import BUSY, HAS_TAIL, RUNS
 from streams.engine.compiled.jit import compiled
+from streams.engine.compiled.layout import ENTRY_SIZE, HEADER_SIZE, NUMBER_AT
 from streams.engine.compiled.numbers import Bytes, Numbers, copy, int64, read_2
 from streams.engine.compiled.store import NO_ROOM, USED, Store, position, resize, state_at, state_length
 
@@ -19,13 +20,12 @@ TEXT = 8 * 1024
 _OPENING = b'{"r":{'
 OPENING = tuple(_OPENING)
 QUOTE, COMMA, COLON, ZERO, OPEN, CLOSE, BRACE, BRACE_END = 34, 44, 58, 48, 91, 93, 123, 125
-HEADER_SIZE, ENTRY_SIZE = HEADER.size, ENTRY.size
 
 
 @compiled
 def read_runs(arena: Bytes, begins: int, end: int, runs: Numbers) -> tuple[int, int]:
     """How many further runs a state has, entered into `runs`, and where the rest of its tail begins; -1 runs: not to be read."""
-    at = begins + HEADER_SIZE + read_2(arena, begins + 2) * ENTRY_SIZE
+    at = begins + HEADER_SIZE + read_2(arena, begins + NUMBER_AT) * ENTRY_SIZE
     flags = int64(arena[begins + 1])
     if flags & RUNS == 0:
         return 0, at + 1 if flags & HAS_TAIL else at
@@ -114,7 +114,7 @@ def put_runs(
     arena, slots, meta = store.arena, store.slots, store.meta
     place = position(slots[slot])
     begins, length = state_at(arena, place), state_length(arena, place)
-    body = HEADER_SIZE + read_2(arena, begins + 2) * ENTRY_SIZE
+    body = HEADER_SIZE + read_2(arena, begins + NUMBER_AT) * ENTRY_SIZE
     rest_length = max(begins + length - rest, 0)
     if rest_length == 1:  # nothing but the brace at the end
         rest_length = 0

@@ -9,6 +9,7 @@ from streams.core.refusal import Refused
 from streams.engine.accounts import Touched
 from streams.engine.compiled import bulk, store
 from streams.engine.compiled.arena import Arena
+from streams.engine.compiled.layout import KEY, VALUE_END
 from streams.engine.compiled.numbers import Bytes, Numbers
 from streams.engine.compiled.store import Store
 
@@ -95,28 +96,16 @@ class Shelf:
         if slot != store.ABSENT:
             store.remove(self.arrays, slot)
 
-    def load(self, names: list[bytes], states: list[bytes | None], other: Callable[[int], None]) -> None:
+    def load(self, data: Bytes, table: Numbers, other: Callable[[int], None]) -> None:
         """Put many, in their order; `other` is called with the number of each that must be looked at first."""
-        parts = [part or b"" for pair in zip(names, states, strict=True) for part in pair]
-        self._load(np.frombuffer(b"".join(parts), np.uint8), np.cumsum(list(map(len, parts)), dtype=np.int64), other)
-
-    def load_columns(self, data: Bytes, table: Numbers, key: int, other: Callable[[int], None]) -> None:
-        """As `load`, of records whose names and states are where `table` says (`bulk.put_together`)."""
-        sizes = np.maximum(table[:, [key + 1, key + 3]] - table[:, [key, key + 2]], 0)
-        together, ends = np.empty(int(sizes.sum()), np.uint8), np.empty(2 * len(table), np.int64)
-        bulk.put_together(data, table, key, together, ends)
-        together.flags.writeable = False  # one kind of array for the compiled code
-        self._load(together, ends, other)
-
-    def _load(self, data: Bytes, ends: Numbers, other: Callable[[int], None]) -> None:
         at = 0
         while True:
-            at = int(bulk.load(data, ends, at, self.arrays))
-            if at == len(ends) // 2:
+            at = int(bulk.load(data, table, at, self.arrays))
+            if at == len(table):
                 return
             if at < 0:
                 at = -1 - at
-                self.grow(int(ends[2 * at + 1]))
+                self.grow(int(table[at, VALUE_END] - table[at, KEY]))
             else:
                 other(at)
                 at += 1
@@ -181,10 +170,6 @@ class Shelf:
         self.arrays = self.arrays._replace(arena=NOTHING)
         self._memory.grow(length)
         self.arrays = self.arrays._replace(arena=self._memory.data)
-
-    def memory(self) -> int:
-        """Bytes of the arrays."""
-        return self.arrays.arena.nbytes + self.arrays.slots.nbytes + self.arrays.touched.nbytes
 
     def _slot(self, account: str) -> int:
         name = account.encode("utf-8", "surrogatepass")

@@ -25,7 +25,6 @@ FREE_LISTS = SMALL + 40
 FREE = 0xFFFF
 """In the place of a name's length: a free record, of so many bytes; its next 8 bytes are the place of the next one + 1."""
 LONGEST_NAME, LONGEST_STATE = FREE - 1, (1 << 24) - 1
-MOST_TOUCHED = (1 << 24) - 2
 HEAD = 8
 MULTIPLIER = -7046029254386353131
 """2**64 divided by the golden ratio, odd, as a signed number (Knuth, 6.4)."""

@@ -9,7 +9,7 @@ from streams.core.accounts import canonical_account
 from streams.core.addresses import MAPPED, Network, parse_address
 from streams.core.book import RuleBook, Rules
 from streams.core.refusal import Refused
-from streams.engine.compiled import kernel, known, runs, store
+from streams.engine.compiled import kernel, known, layout, runs, store
 from streams.engine.compiled.known import Known
 from streams.engine.compiled.numbers import Bytes, Numbers
 from streams.engine.compiled.shelf import Shelf
@@ -26,7 +26,7 @@ LOW = (1 << HALF) - 1
 
 
 class Columns(Protocol):
-    """Records of one partition: their bytes, and in `table` the columns of `kernel.OFFSET` and so on."""
+    """Records of one partition: their bytes, and in `table` the columns of `layout`."""
 
     data: Bytes
     table: Numbers
@@ -103,7 +103,7 @@ class UsualLogins:
 
     def _tell(self, book: RuleBook, places: Blocks, records: Columns, at: int) -> bool:
         """Enter what is known of a record's account and address; False where it is nothing for the kernel."""
-        now_ms, value_at, value_end = records.table[at, [kernel.NOW, kernel.VALUE_AT, kernel.VALUE_END]].tolist()
+        now_ms, value_at, value_end = records.table[at, [layout.TIMESTAMP, layout.VALUE, layout.VALUE_END]].tolist()
         try:
             _, account, ip, *_ = self._codec.login(records.data[value_at:value_end].tobytes())
             if canonical_account(account) != account:

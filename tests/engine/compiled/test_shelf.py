@@ -16,7 +16,6 @@ from streams.engine.compiled import store
 from streams.engine.compiled.arena import Arena
 from streams.engine.compiled.shelf import FIRST_SLOTS, Shelf
 from streams.worker.fetched import Fetched, Record
-from streams.worker.record_batches import KEY
 
 NAMES = [f"user{number}@example.org" for number in range(30)] + [
     "üser@example.org",
@@ -196,12 +195,10 @@ records = st.lists(
 )
 
 
-@given(records, st.integers(1, 20), st.booleans())
+@given(records, st.integers(1, 20))
 @settings(deadline=None, max_examples=200)
-def test_loading_is_taking_in_one_after_the_other(
-    log: list[tuple[str, bytes | None]], at_once: int, columns: bool
-) -> None:
-    """The newest stays by what it had applied; what is no usual state is looked at, in its turn. As columns too."""
+def test_loading_is_taking_in_one_after_the_other(log: list[tuple[str, bytes | None]], at_once: int) -> None:
+    """The newest stays by what it had applied; what is no usual state is looked at, in its turn."""
 
     def take(accounts: Shelf | PlainAccounts, chunk: list[tuple[str, bytes | None]], number: int) -> None:
         name, packed = chunk[number]
@@ -227,13 +224,8 @@ def test_loading_is_taking_in_one_after_the_other(
             ) -> None:
                 take(to, chunk, number)
 
-            if columns:
-                found = Fetched.of(
-                    Record(0, 0, name, value, ()) for name, value in zip(packed_names, values, strict=True)
-                )
-                accounts.load_columns(found.data, found.table, KEY, look)
-            else:
-                accounts.load(packed_names, values, look)
+            found = Fetched.of(Record(0, 0, name, value, ()) for name, value in zip(packed_names, values, strict=True))
+            accounts.load(found.data, found.table, look)
 
     assert dict(shelf.items()) == dict(reference)
     assert shelf.newest_login() == reference.newest_login()
