@@ -15,7 +15,8 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from benchmarks.harness import door_requests
-from benchmarks.harness.door_processes import CHANGES_PER_S, Apart, broker, echo, gateway_door, postfix_door
+from benchmarks.harness.apart import Apart
+from benchmarks.harness.door_processes import CHANGES_PER_S, broker, echo, gateway_door, postfix_door
 from benchmarks.harness.open_loop import Found, Request, Wire, ask
 from benchmarks.harness.results import quantile, summary
 from streams.settings import Settings

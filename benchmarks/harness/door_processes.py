@@ -7,15 +7,12 @@ each waits until it is ready, `stop` ends it. Each is a process of its own, and 
 
 import asyncio
 import time
-from collections.abc import Callable
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import Any, Self
+from typing import Any
 
 import uvloop
 from pydantic import SecretStr
 
-from benchmarks.harness.process import cpu_s, memory_mib
 from streams.bus.embedded import EmbeddedBroker
 from streams.bus.producer import Producer
 from streams.connectors import gateway, postfix
@@ -30,43 +27,8 @@ PLACEHOLDER = b"user0000000"
 CHANGES_PER_S = 200
 CHUNK = 500
 HOUR_MS = 3_600_000
-READY_S = 120
-SPAWN = get_context("spawn")
 LOOPBACK = {"gateway_listen": "127.0.0.1:0", "gateway_api_key": SecretStr(KEY), "postfix_listen": "127.0.0.1:0",
             "postfix_health_listen": "127.0.0.1:0"}  # fmt: skip
-
-
-class Apart:
-    """A function in a process of its own: it is given a pipe, says once that it is ready, and ends when told."""
-
-    def __init__(self, run: Callable[..., None], *arguments: Any) -> None:
-        self._ours, theirs = SPAWN.Pipe()
-        self._process = SPAWN.Process(target=run, args=(theirs, *arguments), daemon=True)
-        self.ready: Any = None
-        """What it said."""
-
-    def __enter__(self) -> Self:
-        self._process.start()
-        if not self._ours.poll(READY_S):
-            raise TimeoutError(f"{self._process.name} was not ready within {READY_S} s")
-        self.ready = self._ours.recv()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()  # nothing of it is to be kept
-        self._process.join()
-
-    @property
-    def cpu_s(self) -> float:
-        """CPU seconds so far, all threads."""
-        assert self._process.pid is not None
-        return cpu_s(self._process.pid)
-
-    @property
-    def memory_mib(self) -> float:
-        """The greatest resident set so far."""
-        assert self._process.pid is not None
-        return memory_mib(self._process.pid)
 
 
 def broker(pipe: Connection, blocks: int) -> None:

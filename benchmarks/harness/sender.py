@@ -14,13 +14,13 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from numpy import typing as npt
 
+from benchmarks.harness.apart import Apart
 from benchmarks.harness.states import address, name
 from streams.bus.murmur2 import partition_for
 from streams.engine.compiled.jit import compiled
@@ -43,7 +43,6 @@ TIME_AT = 10
 """Where the time of a login is in its record: six bytes of varint."""
 TIME_BYTES = 6
 NO_PRODUCER = Origin(-1, -1, -1)
-SPAWN = get_context("spawn")
 Moments = dict[str, tuple[float, float]]
 """When each victim's last login was due, and when it was appended; seconds since 1970."""
 
@@ -124,21 +123,11 @@ class Pool:
         return np.frombuffer(data, np.uint8).copy(), np.array(table, np.int64).reshape(-1, COLUMNS)
 
 
-class Sender:
+class Sender(Apart):
     """A process that sends one load after another. Its pool is ready when it is made."""
 
     def __init__(self, settings: Settings, accounts: int) -> None:
-        self._ours, theirs = SPAWN.Pipe()
-        self._process = SPAWN.Process(target=_serve, args=(theirs, settings, accounts), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._process.start()
-        self._ours.recv()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.join()
+        super().__init__(_serve, settings, accounts)
 
     def start(self, load: Load | None) -> float:
         """Begin to send (None: `Pool.everybody`); the moment from which the load is due, in seconds since 1970."""

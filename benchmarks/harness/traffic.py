@@ -7,19 +7,18 @@ is appended, and from when that login was due until a reader has it. Sender and 
 """
 
 import time
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from confluent_kafka import TopicPartition
 
 from benchmarks.harness import kafka
+from benchmarks.harness.apart import Apart
 from streams.bus.clients import new_consumer
 from streams.bus.partitions import reader_config
 from streams.settings import Settings
 from streams.topology import BLOCKS
 
-SPAWN = get_context("spawn")
 POLL_S = 0.05
 
 
@@ -43,21 +42,11 @@ class Seen(NamedTuple):
         return (self.read_s - self.due_s) * 1000
 
 
-class Reader:
+class Reader(Apart):
     """Reads `blocks` from its end on, in a process of its own, until `stop`."""
 
     def __init__(self, settings: Settings) -> None:
-        self._ours, theirs = SPAWN.Pipe()
-        self._process = SPAWN.Process(target=_read_blocks, args=(theirs, settings), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._process.start()
-        self._ours.recv()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.join()
+        super().__init__(_read_blocks, settings)
 
     def stop(self) -> dict[str, tuple[float, float]]:
         """When each account's first block was appended and when it was read."""
