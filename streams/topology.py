@@ -17,6 +17,8 @@ JSON_EVENT = "OCSF event"
 """What is on `alerts`: JSON by another body's schema (docs/alerts.md), no record of ours."""
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+TOLD = {"delete.retention.ms": str(7 * DAY_MS)}
+"""So long a reader that was cut off still hears that a key was deleted; by Kafka's default for a day."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,14 @@ VIEWS = Topic(
     "account-views", "AccountView", "account", "delete", HOUR_MS, written_by="worker", read_by="panel, CLI, canary"
 )
 POLICIES = Topic(
-    "policies", "Policy", "scope", "compact", by_account=False, written_by="panel, CLI", read_by="worker, doors, panel"
+    "policies",
+    "Policy",
+    "scope",
+    "compact",
+    by_account=False,
+    written_by="panel, CLI",
+    read_by="worker, doors, panel",
+    extra=TOLD,
 )
 SAFE_NETWORKS = Topic(
     "safe-networks",
@@ -82,9 +91,17 @@ SAFE_NETWORKS = Topic(
     by_account=False,
     written_by="panel, CLI",
     read_by="worker, panel",
+    extra=TOLD,
 )
 DOMAINS = Topic(
-    "domains", "Domain", "domain", "compact", by_account=False, written_by="panel, CLI", read_by="worker, doors, panel"
+    "domains",
+    "Domain",
+    "domain",
+    "compact",
+    by_account=False,
+    written_by="panel, CLI",
+    read_by="worker, doors, panel",
+    extra=TOLD,
 )
 BLOCKS = Topic(
     "blocks",
@@ -94,6 +111,7 @@ BLOCKS = Topic(
     35 * DAY_MS,
     written_by="worker",
     read_by="doors, enforcement, canary, SOC",
+    extra=TOLD,
 )
 INCIDENTS = Topic(
     "incidents", "Incident", "account", "delete", 90 * DAY_MS, written_by="worker", read_by="panel, alert exporter, SOC"
@@ -106,6 +124,7 @@ ACCESS_LISTS = Topic(
     by_account=False,
     written_by="gateway, for weakforced's clients",
     read_by="gateway, Postfix door",
+    extra=TOLD,
 )
 REVIEWS = Topic("reviews", "Review", "account", "delete", 90 * DAY_MS, written_by="panel, CLI", read_by="panel, SOC")
 NOTIFICATIONS = Topic(

@@ -17,6 +17,7 @@ from typing import Self
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from streams.bus.arrivals import arrived
 from streams.bus.clients import new_consumer, reason
 from streams.bus.partitions import Place, reader_config
 from streams.bus.record import Record, from_message
@@ -102,7 +103,7 @@ class GroupReader:
         """The next records, at most `most`; empty when none came in time, or while paused."""
         self._hold_if_needed()
         records = []
-        for message in self._consumer.consume(most, timeout_s):
+        for message in arrived(self._consumer, most, timeout_s):
             error = message.error()
             if error is not None:
                 self._on_error(error)

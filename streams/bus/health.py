@@ -13,6 +13,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from json import dumps
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
@@ -195,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_one_request(self) -> None:
         """One request with a bounded head; a longer one ends the connection."""
-        self.rfile = _Bounded(self.rfile)  # type: ignore[assignment]
+        self.rfile = _Bounded(self.rfile, self.connection)  # type: ignore[assignment]
         super().handle_one_request()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's name
@@ -219,18 +220,26 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Bounded:
-    """A request stream that breaks off after `MOST_HEADER_BYTES`."""
+    """A request stream that breaks off after `MOST_HEADER_BYTES`, and after `REQUEST_TIMEOUT_S`, however it trickles."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, connection: socket.socket) -> None:
         self._stream = stream
+        self._connection = connection
         self._left = MOST_HEADER_BYTES
+        self._until = monotonic() + REQUEST_TIMEOUT_S
 
     def readline(self, limit: int = -1) -> bytes:
-        """The next line, as far as the bound allows."""
+        """The next line, as far as the bounds allow."""
         if self._left <= 0:
             raise ConnectionAbortedError("the head of the request is too long")
         most = self._left if limit < 0 else min(limit, self._left)
-        line: bytes = self._stream.readline(most)
+        line = b""
+        while len(line) < most and not line.endswith(b"\n"):
+            self._connection.settimeout(max(self._until - monotonic(), 0.001))
+            there = len(self._stream.peek(1))  # receives once at most, where a whole line is received until it is there
+            if not there:
+                break
+            line += self._stream.readline(min(most - len(line), there))
         self._left -= len(line)
         return line
 

@@ -12,6 +12,7 @@ from typing import Literal, Self
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from streams.bus.arrivals import arrived
 from streams.bus.clients import Heard, new_consumer, unavailable
 from streams.bus.partitions import ASK_TIMEOUT_S, MISSING, Place, bulk_config, partitions_of, watermarks
 from streams.bus.record import Record, from_message
@@ -66,7 +67,7 @@ class Tail:
     def read(self, timeout_s: float = POLL_S) -> list[Record]:
         """The next records, in order of each partition; empty when none came in time."""
         records = []
-        for message in self._consumer.consume(BATCH_RECORDS, timeout_s):
+        for message in arrived(self._consumer, BATCH_RECORDS, timeout_s):
             error = message.error()
             place = (message.topic() or "", message.partition() or 0)
             if error is None:

@@ -8,12 +8,13 @@ recreated, shows in `last_error` until it is over. Only a defect in `apply` ends
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from time import monotonic
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from streams.bus.arrivals import arrived
 from streams.bus.clients import Heard, new_consumer, reason
+from streams.bus.ends import Ends
 from streams.bus.partitions import MISSING, Place, bulk_config, partitions_of, watermarks
 from streams.bus.record import Record
 from streams.core.refusal import Refused
@@ -27,10 +28,8 @@ log = structlog.get_logger(__name__)
 
 BATCH_RECORDS = 500
 """Fewer than Python's collector lets pass between two looks (700): with 5,000 at once loading took half as much CPU again."""
-BATCH_WAIT_S = 0.1
+WAIT_S = 0.1
 LONGEST_PAUSE_S = 5.0
-PROBE_EVERY_S = 3.0
-"""How often a broker is asked whether it is still there, since silence of a topic says nothing."""
 
 
 class TableView:
@@ -68,8 +67,8 @@ class TableView:
         self._thread = threading.Thread(target=self._run, name=f"kafka-{name}", daemon=True)
         self._next: dict[Place, int] = {}
         self._start_end: dict[Place, int] = {}
-        self._known_end: dict[Place, int] = {}
         self._behind: set[Place] = set()
+        self._ends = Ends(settings, f"{settings.app}-view-ends", lambda: self._next)
 
     def start(self) -> None:
         """Begin to read; returns at once."""
@@ -83,7 +82,7 @@ class TableView:
 
     def lag(self) -> int:
         """Records on the topics not yet applied, as far as the broker last said (every few seconds)."""
-        known, applied = dict(self._known_end), dict(self._next)
+        known, applied = dict(self._ends.known), dict(self._next)
         return sum(max(0, end - applied.get(place, 0)) for place, end in known.items())
 
     def problem(self) -> str | None:
@@ -98,6 +97,7 @@ class TableView:
         return None
 
     def _run(self) -> None:
+        self._ends.start()
         try:
             self._read_until_stopped()
         except BaseException as error:
@@ -105,6 +105,8 @@ class TableView:
             log.critical("view ended", topics=self._topics, exc_info=True)
             if self._on_failure is not None:
                 self._on_failure(error)
+        finally:
+            self._ends.stop()
 
     def _read_until_stopped(self) -> None:
         attempt = 0
@@ -129,7 +131,7 @@ class TableView:
         assignment = []
         for place in partitions_of(consumer, self._settings, self._topics, heard):
             first, end = watermarks(consumer, self._settings, place)
-            self._known_end[place] = end
+            self._ends.known[place] = end
             if place not in self._start_end and end > first:
                 self._behind.add(place)
             left = self._next.get(place, -1)
@@ -144,14 +146,12 @@ class TableView:
 
     def _follow(self, consumer: Consumer) -> None:
         """Read until stopped; raises BrokerUnavailableError or TopicError when the reading must begin anew."""
-        next_probe = monotonic() + PROBE_EVERY_S
         while not self._stop.is_set():
-            messages = consumer.consume(BATCH_RECORDS, BATCH_WAIT_S)
+            messages = arrived(consumer, BATCH_RECORDS, WAIT_S)
             if messages:
                 self._take(messages)
-            if monotonic() >= next_probe:
-                self._probe(consumer)
-                next_probe = monotonic() + PROBE_EVERY_S
+            if self._ends.found():
+                self.last_error = None
 
     def _take(self, messages: Iterable[Message]) -> None:
         records: list[Record] = []
@@ -205,15 +205,6 @@ class TableView:
         if error.code() in MISSING:
             raise TopicError(f"{error.str()}: run `loginwatch topics create`")
         self._trouble(error.str())
-
-    def _probe(self, consumer: Consumer) -> None:
-        """Ask for the ends again: says whether Kafka is there, and how far behind the view is."""
-        for place in list(self._next):
-            first, end = watermarks(consumer, self._settings, place)
-            self._known_end[place] = end
-            if end < self._next[place] or first > max(self._next[place], end):
-                raise TopicError(f"topic {place[0]} was recreated or lost records: it is read again from its start")
-        self.last_error = None
 
     def _maybe_caught_up(self) -> None:
         if not self._behind and not self.caught_up.is_set():

@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -132,6 +133,23 @@ def test_connections_that_say_nothing_do_not_keep_others_out(process: Process) -
 
     for connection in silent:
         connection.close()
+
+
+def test_a_request_that_trickles_in_is_cut_off(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte now and then is no request: its connection would be one fewer for the supervisor's questions, for hours."""
+    monkeypatch.setattr("streams.bus.health.REQUEST_TIMEOUT_S", 0.3)
+    with socket.create_connection(("127.0.0.1", process.server.port), 10) as connection:
+        connection.settimeout(0.05)
+        answer = None
+        while answer is None:
+            with suppress(TimeoutError):
+                try:
+                    connection.sendall(b"X")
+                    answer = connection.recv(1)
+                except ConnectionError:
+                    answer = b""
+
+        assert answer == b""
 
 
 def test_an_address_in_use_is_a_configuration_error_that_names_the_setting(process: Process) -> None:

@@ -1,6 +1,12 @@
 """Views of compacted topics."""
 
+import threading
+from typing import Any
+
+import pytest
+
 from streams.bus.embedded import FETCH, EmbeddedBroker
+from streams.bus.partitions import watermarks
 from streams.bus.producer import Producer
 from streams.bus.view import Record, TableView
 from streams.core.refusal import Refused
@@ -69,6 +75,32 @@ def test_records_that_come_later_are_applied_and_marked_live(embedded: EmbeddedB
 
     eventually(lambda: table.rows == {b"everyone": b"new"})
     assert [record.live for record in table.records] == [False, True]
+    view.stop()
+
+
+def test_records_are_applied_while_the_ends_are_asked_for(
+    embedded: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A block must not wait for a question of health; of many partitions that takes seconds."""
+    asked, answer = threading.Event(), threading.Event()
+
+    def slow(*arguments: Any) -> tuple[int, int]:
+        asked.set()
+        answer.wait(30)
+        return watermarks(*arguments)
+
+    table = Table()
+    view = TableView(embedded.settings, [POLICIES], table.apply)
+    view.start()
+    assert view.caught_up.wait(20)
+    monkeypatch.setattr("streams.bus.ends.watermarks", slow)
+    assert asked.wait(20)
+
+    send(embedded, POLICIES, ("everyone", b"new"))
+    eventually(lambda: table.rows == {b"everyone": b"new"})
+
+    assert not answer.is_set()
+    answer.set()
     view.stop()
 
 
