@@ -100,18 +100,20 @@ def _compile(context: typer.Context) -> None:
     """Raises UsageError where the installation cannot be written."""
     from streams.engine.compiled import folder
 
-    place = os.environ.setdefault("NUMBA_CACHE_DIR", str(folder.of_installation()))
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(folder.of_installation().parent))
     from streams.worker import ahead  # looks where to keep it
 
-    if not ahead.place():
+    if ahead.problem():
         raise UsageError(
-            f"{place} cannot be written: run this as whoever installed loginwatch."
-            " Without it the first worker of every user compiles, for some seconds"
+            f"nothing can be kept in {ahead.place()}: {ahead.problem()}. Run this as whoever installed loginwatch."
+            " Without it the first worker of every user compiles, about 20 s of one core"
         )
     ahead.compile_all()
-    if place == str(folder.of_installation()):
+    if ahead.place() == folder.of_installation():
         folder.forget_others()
-    session.of(context).out.done(f"compiled for this kind of processor, in {place}", {"place": place})
+    session.of(context).out.done(
+        f"compiled for this kind of processor, in {ahead.place()}", {"place": str(ahead.place())}
+    )
 
 
 def _process(context: typer.Context) -> Session:

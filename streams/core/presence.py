@@ -16,7 +16,11 @@ from streams.core.overview import find_covers
 from streams.core.state import AccountState, Kept, Run
 
 MOST_RUNS = 64
-"""A bound against logins of wildly wrong times; runs of one network are normally one or two."""
+"""
+A bound against logins of wildly wrong times; runs of one network are normally one or two.
+
+Of more the oldest go: to join two over the pause between them would count a network where it was not used.
+"""
 
 
 class Excess(NamedTuple):
@@ -50,9 +54,7 @@ def add_to_runs(runs: Sequence[Run], time_ms: int, window_ms: int, now_ms: int) 
                 joined[-1] = (before_start, max(before_last, last))
                 continue
         joined.append((start, last))
-    if len(joined) > MOST_RUNS:
-        joined[:2] = [(joined[0][0], joined[1][1])]
-    return joined
+    return joined[-MOST_RUNS:]
 
 
 def is_within(runs: Sequence[Run], time_ms: int, window_ms: int) -> bool:

@@ -207,7 +207,7 @@ def _networks(state: AccountState) -> tuple[bytes, dict[str, list[Run]]]:
 def unpack(packed: bytes) -> AccountState:
     """The state of a packed form. Raises Refused for bytes that are no state, or of a version yet unknown."""
     try:
-        _check_version(packed)
+        _check_form(packed)
         return _unpack(packed)
     except _UNREADABLE as error:
         raise _bad_state(error) from error
@@ -220,7 +220,7 @@ def take_apart(packed: bytes) -> tuple[bytes, dict[str, Any]]:
     Raises Refused as `unpack` does.
     """
     try:
-        _check_version(packed)
+        _check_form(packed)
         end = HEADER.size + HEADER.unpack_from(packed)[2] * ENTRY.size
         return packed[:end], orjson.loads(packed[end:]) if packed[1] & HAS_TAIL else {}
     except _UNREADABLE as error:
@@ -236,10 +236,15 @@ def put_together(body: bytes, tail: dict[str, Any]) -> bytes:
 _UNREADABLE = (struct.error, ValueError, KeyError, IndexError, TypeError, AttributeError)
 
 
-def _check_version(packed: bytes) -> None:
+def _check_form(packed: bytes) -> None:
+    """Version and length: compiled code believes the number of networks."""
     if not packed or packed[0] != VERSION:
         version = packed[0] if packed else "none"
         raise Refused("bad-state", f"state of version {version}: this program reads {VERSION}; run a newer one")
+    number = HEADER.unpack_from(packed)[2]
+    behind = len(packed) - HEADER.size - number * ENTRY.size
+    if behind < 0 or bool(behind) != bool(packed[1] & HAS_TAIL):
+        raise Refused("bad-state", f"a state of {number} networks cannot have {len(packed)} bytes")
 
 
 def _bad_state(error: Exception) -> Refused:

@@ -52,6 +52,9 @@ class Kernel(Protocol):
     def take_counts(self) -> tuple[int, int]:
         """Logins that counted and failed ones, since it was asked last."""
 
+    def forget_countries(self) -> None:
+        """What the geo database said before holds no longer."""
+
     def run(
         self, book: RuleBook, places: Any, accounts: Any, partition: int, records: Any, first: int, end: int
     ) -> int:
@@ -143,6 +146,8 @@ class Engine:
         self._places = places
         self._recent.forget()
         self.book.forget_rules()
+        if self._kernel is not None:
+            self._kernel.forget_countries()
 
     def process(
         self,

@@ -5,6 +5,8 @@ Compiling takes seconds, many of them on a slow machine: not in the middle of th
 holds that nothing is left to compile after it.
 """
 
+from pathlib import Path
+
 from streams.core.book import RuleBook
 from streams.engine.compiled import folder, jit
 from streams.engine.compiled.shelf import FIRST_SLOTS, Shelf
@@ -45,9 +47,14 @@ def is_kept() -> bool:
     return jit.KEPT and folder.is_complete(jit.FOLDER)
 
 
-def place() -> str:
-    """The folder where it is kept, empty where none can be written."""
-    return str(jit.FOLDER) if jit.KEPT else ""
+def place() -> Path:
+    """The folder where it is kept, unless there is a `problem`."""
+    return jit.FOLDER
+
+
+def problem() -> str:
+    """Why what is compiled cannot be kept; "" = it can."""
+    return jit.PROBLEM
 
 
 def compile_all() -> None:

@@ -13,7 +13,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -42,6 +42,7 @@ from streams.settings import Settings
 from streams.worker import ahead
 from streams.worker.app import Shell, build, worker_id
 from streams.worker.changelog import StateForm
+from streams.worker.delivery import Trouble
 from streams.worker.form import PackedStates
 from streams.worker.gauges import SAME_NAME, Gauges
 from streams.worker.lag import LagReader
@@ -138,9 +139,10 @@ class Worker:
         letters = DeadLetters(letters_producer, self._parts.codec, "worker", self._metrics)
         tables = PolicyTables(settings, engine, partial(_refuse, letters), self._fail)
         shell = build(settings, engine, self._parts.form, tables, self._metrics, self._fail)
-        gauges = Gauges(self._metrics, shell.progress, shell.lease, engine, self._parts.places, tables)
+        troubles = (shell.deliveries.trouble, shell.states.trouble)
+        gauges = Gauges(self._metrics, shell.progress, shell.lease, engine, self._parts.places, tables, troubles)
         shell.progress.loop_beat = shell.progress.clock()
-        parts = (self._health(gauges), tables, LagReader(settings, shell.progress), self._watchdog(shell))
+        parts = (self._health(gauges), tables, LagReader(settings, shell.progress), self._watchdog(shell, troubles))
         for part in parts:
             part.start()
         beating = asyncio.ensure_future(self._beat(shell, gauges, tables))
@@ -165,8 +167,8 @@ class Worker:
         listen = self._settings.worker_health_listen
         return HealthServer(listen, metrics=self._metrics, ready=gauges.reasons, setting="worker_health_listen")
 
-    def _watchdog(self, shell: Shell) -> Watchdog:
-        return Watchdog(shell.progress, self._settings.worker_stall_timeout)
+    def _watchdog(self, shell: Shell, troubles: Sequence[Trouble]) -> Watchdog:
+        return Watchdog(shell.progress, self._settings.worker_stall_timeout, troubles=troubles)
 
     async def _run_app(self, shell: Shell) -> bool:
         log.info("worker starts", app=self._settings.app, worker=worker_id(self._settings))
@@ -273,7 +275,14 @@ def _compile(reasons: list[str]) -> None:
     kept, begun = ahead.is_kept(), monotonic()
     if not kept:
         reasons[:] = ["the worker compiles its hot path, once for each version on each kind of processor"]
-        log.info("compiling the hot path: this version has not run here", kept_in=ahead.place())
+        if ahead.problem():
+            log.warning(
+                "compiling the hot path, at every start: it cannot be kept",
+                folder=str(ahead.place()),
+                problem=ahead.problem(),
+            )
+        else:
+            log.info("compiling the hot path: this version has not run here", kept_in=str(ahead.place()))
     ahead.compile_all()
     if not kept:
         log.info("the hot path is compiled", seconds=round(monotonic() - begun, 1))

@@ -25,6 +25,7 @@ from streams.core.state import (
     take_apart,
     unpack,
 )
+from streams.worker.form import PackedStates
 
 times = st.integers(0, 2**44)
 addresses = st.one_of(st.integers(0xFFFF << 32, (0xFFFF << 32) + 50), st.integers(0, 2**128 - 1))
@@ -193,6 +194,18 @@ def test_bytes_that_are_no_state_are_refused(raw: bytes) -> None:
         unpack(raw)
 
     assert refused.value.reason == "bad-state"
+
+
+@pytest.mark.parametrize("networks", [0, 1, 4, 65_535])
+@pytest.mark.parametrize("flags", [b"\x00", b"\x01"])
+def test_a_state_that_is_shorter_or_longer_than_it_says_is_refused(networks: int, flags: bytes) -> None:
+    """Compiled code believes the number of networks, and would read what lies behind the state."""
+    raw = b"\x01" + flags + networks.to_bytes(2, "little") + bytes(HEADER.size - 4 + 3 * ENTRY.size)
+
+    for read in (unpack, take_apart, PackedStates().check):
+        with pytest.raises(Refused) as refused:
+            read(raw)
+        assert refused.value.reason == "bad-state"
 
 
 @given(st.binary(max_size=200))

@@ -97,7 +97,8 @@ def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path) -> None:
 
     done = run("-c", script, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
 
-    assert f"cannot be kept in {tmp_path / 'cache'}: File too large. Make room there" in done.stdout, done.stderr
+    place = tmp_path / "cache" / folder.digest()
+    assert f"cannot be kept in {place}: File too large. Make room there" in done.stdout, done.stderr
 
 
 def test_compiling_for_all_users_needs_the_right_to_write_there(tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_compiling_for_all_users_needs_the_right_to_write_there(tmp_path: Path) 
 
     assert done.returncode == 2
     assert done.stderr.startswith(
-        f"loginwatch: {tmp_path / 'file/folder'} cannot be written: run this as whoever installed"
+        f"loginwatch: nothing can be kept in {tmp_path / 'file/folder' / folder.digest()}: it cannot be written. Run this as"
     )
 
 
@@ -131,7 +132,7 @@ def test_what_may_not_be_written_is_copied(installation: Path) -> None:
     script = (
         f"import sys; sys.prefix = {sys.prefix!r}\n"
         "from streams.engine.compiled import folder\n"
-        "print(folder.is_writable(folder.of_installation()), folder.chosen() == folder.of_user())"
+        "print(folder.problem(folder.of_installation()).replace(' ', '-'), folder.chosen() == folder.of_user())"
     )
     installation.chmod(stat.S_IRUSR | stat.S_IXUSR)
     try:
@@ -139,9 +140,40 @@ def test_what_may_not_be_written_is_copied(installation: Path) -> None:
     finally:
         installation.chmod(stat.S_IRWXU)
 
-    assert done.stdout.split() == ["False", "True"], done.stderr
+    assert done.stdout.split() == ["it-cannot-be-written", "True"], done.stderr
     assert folder.is_complete(folder.of_user())
     assert (folder.of_user() / "kernel.nbc").read_bytes() == b"machine code"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a folder to somebody else")
+@pytest.mark.parametrize("part", ["", "cache", "cache/loginwatch/compiled", "somebody/kernel.nbc"])
+def test_machine_code_that_somebody_else_may_have_written_is_not_run(
+    installation: Path, tmp_path: Path, part: str
+) -> None:
+    """Numba reads its folders as pickles: who writes there runs as the worker's user."""
+    own = folder.of_user()
+    (own / "somebody").mkdir(parents=True)
+    (own / "somebody/kernel.nbc").touch()
+    folder.mark_complete(own)
+    assert folder.problem(own) == ""
+    given = own / part if part.startswith("somebody") or not part else tmp_path / part
+    os.chown(given, 12_345, -1)
+
+    assert "somebody else" in folder.problem(own)
+    assert not folder.problem(installation)
+
+
+def test_a_folder_that_others_may_write_is_not_used_until_they_may_not(tmp_path: Path) -> None:
+    """One made with a generous umask, say; what is compiled into a folder of ours is closed to them at the end."""
+    for mode in (0o775, 0o757):
+        tmp_path.chmod(mode)
+        assert "somebody else" in folder.problem(tmp_path)
+    tmp_path.chmod(0o755)
+    (tmp_path / "kernel.nbc").touch()
+    (tmp_path / "kernel.nbc").chmod(0o664)
+    folder.mark_complete(tmp_path)
+
+    assert folder.problem(tmp_path) == ""
 
 
 def test_a_folder_of_another_processor_is_not_taken_for_complete(
@@ -166,4 +198,14 @@ def test_a_worker_says_that_it_compiles_and_is_not_ready_meanwhile(
         worker.assert_running()
 
         assert status == (503, 200)
-        assert f"kept_in={tmp_path}" in worker.log
+        assert f"kept_in={tmp_path / folder.digest()}" in worker.log
+
+
+def test_a_worker_warns_that_it_will_compile_at_every_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its folder cannot be written, with the folder's name."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file/folder"))
+    with WorkerProcess(load_settings(environment={}), "one", command=DEPLOYED) as worker:
+        eventually(lambda: "at every start: it cannot be kept" in worker.log, 30, what="its log tells")
+
+        assert f"folder={tmp_path / 'file/folder'}" in worker.log

@@ -19,7 +19,13 @@ class Arena:
         self.data: Bytes = np.frombuffer(self._memory, np.uint8)
 
     def grow(self, length: int) -> None:
-        """Make it that long; nobody else may hold `data` meanwhile."""
+        """
+        Make it that long; nobody else may hold `data` meanwhile.
+
+        Raises OSError where the system has no more memory, BufferError where somebody holds it; it is as it was then.
+        """
         del self.data  # the memory cannot be moved while an array looks at it
-        self._memory.resize(length)
-        self.data = np.frombuffer(self._memory, np.uint8)
+        try:
+            self._memory.resize(length)
+        finally:
+            self.data = np.frombuffer(self._memory, np.uint8)

@@ -1,5 +1,7 @@
 """Many states at once, as recovery reads them from the changelog."""
 
+from numpy import uint64
+
 from streams.core.state import HAS_TAIL, NONE, VERSION
 from streams.engine.compiled.jit import compiled
 from streams.engine.compiled.layout import (
@@ -12,7 +14,7 @@ from streams.engine.compiled.layout import (
     VALUE,
     VALUE_END,
 )
-from streams.engine.compiled.numbers import Bytes, Numbers, copy, read_2, read_8
+from streams.engine.compiled.numbers import Bytes, Numbers, copy, int64, read_2, read_8
 from streams.engine.compiled.store import (
     ABSENT,
     LONGEST_NAME,
@@ -35,13 +37,14 @@ def load(data: Bytes, table: Numbers, first: int, store: Store) -> int:
     Take in states from number `first` on; the number of the first that must be looked at, or of the states = none.
 
     `table` says where in `data` each key and value is: name and state. Taken are states without a tail, where none with a tail
-    is held, unless they had applied less than the one that is held (`core.state.is_newer`). -1 - number: no room for that one.
+    is held, unless they had applied less than the one that is held (`core.state.is_newer`), under names in ASCII: any other
+    may be no text. -1 - number: no room for that one.
     """
     arena, slots, meta = store.arena, store.slots, store.meta
     for number in range(first, len(table)):
         at, length = table[number, KEY], table[number, KEY_END] - table[number, KEY]
         begin, size = table[number, VALUE], table[number, VALUE_END] - table[number, VALUE]
-        if length > LONGEST_NAME or not _is_plain(data, begin, size):
+        if length > LONGEST_NAME or not _is_ascii(data, at, length) or not _is_plain(data, begin, size):
             return number
         hashed = hash_of(data, at, length, meta[SEED])
         slot = slot_of(store, data, at, length, hashed)
@@ -59,6 +62,14 @@ def load(data: Bytes, table: Numbers, first: int, store: Store) -> int:
             return -1 - number
         copy(arena, state_at(arena, place), data, begin, size)
     return len(table)
+
+
+@compiled
+def _is_ascii(data: Bytes, at: int, length: int) -> bool:
+    bits = int64(0)
+    for i in range(uint64(length)):
+        bits |= data[uint64(at) + i]
+    return bits < 128
 
 
 @compiled

@@ -9,6 +9,7 @@ for all users. What lies there and may not be written is copied: numba takes no 
 import hashlib
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from contextlib import suppress
@@ -25,6 +26,7 @@ config: Any = untyped_config
 
 SOURCES = ("core", "engine", "records", "worker")
 """Packages whose content decides what is compiled: their constants go into it."""
+OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 @cache
@@ -55,22 +57,45 @@ def of_installation() -> Path:
     return Path(sys.prefix, "share", "loginwatch", "compiled", digest())
 
 
-def is_writable(folder: Path) -> bool:
-    """Whether files can be made there; the folder is made if it is not there."""
+def problem(folder: Path) -> str:
+    """Why machine code cannot be kept there, or must not be read from there; "" = it can. The folder is made if it is not there."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError:
+        return "it cannot be written"
+    if not is_trusted(folder):
+        return "somebody else may write there, and what lies there is run"
+    if not all(os.access(each, os.W_OK) for each in folder.rglob("*")):
+        return "it has parts that cannot be written"
+    return ""
+
+
+def is_trusted(folder: Path) -> bool:
+    """
+    Whether nobody may have put machine code there but this user, root, and whoever owns the program itself.
+
+    Folders that hold it may be open to others, as /tmp is and a volume of Kubernetes; they must not be somebody else's.
+    """
+    owners = {0, os.geteuid(), Path(__file__).stat().st_uid}
+    try:
+        parts = [each.stat() for each in (folder, *folder.rglob("*"))]
+        return {each.stat().st_uid for each in folder.resolve().parents} <= owners and all(
+            part.st_uid in owners and part.st_mode & OTHERS_MAY_WRITE == 0 for part in parts
+        )
+    except OSError:
         return False
-    return True
 
 
 def chosen() -> Path:
-    """The folder for this process. It may be one that cannot be written: then everything is compiled anew."""
+    """The folder for this process. It may have a `problem`: then everything is compiled anew."""
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    if given:
+        return Path(given, digest())
     own, installed = of_user(), of_installation()
-    if is_complete(own) or not is_complete(installed):
+    if is_complete(own) or not is_complete(installed) or not is_trusted(installed):
         return own
-    if is_writable(installed):
+    if not problem(installed):
         return installed
     with suppress(OSError):
         _copy(installed, own)
@@ -91,8 +116,10 @@ def is_complete(folder: Path) -> bool:
 
 
 def mark_complete(folder: Path) -> None:
-    """Everything is there now."""
-    _mark(folder).touch()
+    """Everything is there now, and nobody else may write it, whatever the umask was."""
+    for each in folder.rglob("*"):
+        each.chmod(each.stat().st_mode & ~OTHERS_MAY_WRITE)
+    _mark(folder).touch(mode=0o644)
 
 
 def _mark(folder: Path) -> Path:

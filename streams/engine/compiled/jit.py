@@ -5,9 +5,7 @@ Compiling takes seconds, so what was compiled is kept (`folder.py`), apart for e
 looks whether the one file changed that a function is written in. Where nothing can be kept every start compiles anew.
 """
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from numba import config, njit
@@ -16,9 +14,10 @@ from streams.engine.compiled import folder
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
-FOLDER = Path(os.environ.get("NUMBA_CACHE_DIR") or folder.chosen())
+FOLDER = folder.chosen()
 cast("Any", config).CACHE_DIR = str(FOLDER)
-KEPT = folder.is_writable(FOLDER)
+PROBLEM = folder.problem(FOLDER)
+KEPT = not PROBLEM
 """Asked here, as numba would go on to look for a folder, in which it finds code of other sources."""
 
 _njit: Any = njit

@@ -1,9 +1,9 @@
 """
-What the kernel knows of rules and countries, as arrays; and how the engine enters it.
+What the kernel knows of rules and countries, as arrays; and how it finds that there.
 
-Rules are rows of numbers, found by the account where it has rules of its own, else by its domain. Countries are remembered
-by block of addresses, as in `geo`. Both only ever hold what was asked for, within bounds, and are forgotten when a policy, a
-safe network, a domain or the geo database changes.
+Rules are rows of numbers, found by the account where it has rules of its own, else by its domain (`rules_known.py`). Countries
+are remembered by block of addresses, as in `geo` (`countries.py`). Both only ever hold what was asked for, within bounds. Rules
+are forgotten when a policy, a safe network, a domain or the geo database changes, countries when the geo database does.
 """
 
 from typing import NamedTuple
@@ -11,22 +11,22 @@ from typing import NamedTuple
 from streams.core.activity import KEPT_MS
 from streams.core.addresses import V4_OFFSET
 from streams.engine.compiled.jit import compiled
-from streams.engine.compiled.numbers import Bytes, Numbers, int64, is_less, read_4
-from streams.engine.compiled.store import SEED, Store, hash_of, position, slot_of, state_at
+from streams.engine.compiled.numbers import Bytes, Numbers, int64, is_less, read_8
+from streams.engine.compiled.store import ABSENT, COUNT, SEED, Store, hash_of, position, slot_of, state_at
 
 __all__ = ["KEPT_MS", "V4_OFFSET"]
 
 (
     SINCE, UNTIL, STAMP, WINDOW, WINDOW_MS, LATENESS, ALLOWED_IPS, ALLOWED_COUNTRIES, POLICY_IPV4, POLICY_IPV6,
-    IPV4_PREFIX, IPV6_PREFIX, SAFE_V4, SAFE_V6, SAFE_END, IGNORED, IGNORED_END,
-) = range(17)  # fmt: skip
+    IPV4_PREFIX, IPV6_PREFIX, SAFE, SAFE_END, IGNORED, IGNORED_END,
+) = range(16)  # fmt: skip
 """
 Columns of `rows`: from when until when they hold; the stamp's 8 bytes; window in minutes and ms, lateness in ms; prefixes as the
-policy states them and of 128 bits; where in `safe` the ranges of IPv4 and IPv6 begin, and end; the same of `ignored`.
+policy states them and of 128 bits; where in `safe.spans` those of its scopes begin, and end; the same of `ignored`.
 """
-COLUMNS = 17
-OWN = 5
-"""Place in `name_meta`: how many accounts have rules of their own."""
+COLUMNS = 16
+RANGES_V4, RANGES_V6, RANGES_END = range(3)
+"""Columns of `spans`: where in `ranges` those of IPv4 and of IPv6 begin, and end."""
 AT_SIGN = 64
 MAPPED_HIGH = 0xFFFF
 NOT_KNOWN = -1
@@ -37,16 +37,30 @@ V6_64, V6_48, V6_32 = 1, 2, 3
 WIDTHS = 3
 
 
+class Safe(NamedTuple):
+    """
+    Safe networks: a row of `spans` for each scope of each row of rules, and what they say of `ranges`.
+
+    A range is the first and the last address, both as high and low half. Those of one span and version are sorted and apart.
+    """
+
+    spans: Numbers
+    ranges: Numbers
+
+
 class Known(NamedTuple):
     """
-    Which row of rules a name has, the rows, their ranges of safe networks, their ignored countries, the known countries.
+    Which row of rules a name has, the rows, their safe networks, their ignored countries, the known countries.
 
-    `names` has domains, and accounts with rules of their own; its states are a row's number + 1, 4 bytes.
+    `own` has all accounts with rules of their own, `domains` has domains. Their states are a row's number, 8 bytes: that of
+    `rows[0]` is `first_row`, 1 or more, and a lesser number says that the rules must be asked for.
     """
 
-    names: Store
+    own: Store
+    domains: Store
+    first_row: int
     rows: Numbers
-    safe: Numbers
+    safe: Safe
     ignored: Numbers
     country_keys: Numbers
     country_codes: Numbers
@@ -59,8 +73,7 @@ V4_FREE, V6_FREE = (16, 8, 0), (96, 80, 64)
 @compiled
 def row_of(known: Known, data: Bytes, at: int, stop: int, now: int) -> int:
     """The row of the rules of an account at `now`; -1 = not known."""
-    names, rows = known.names, known.rows
-    seed = names.meta[SEED]
+    rows = known.rows
     domain = at
     for i in range(stop - 1, at, -1):
         if data[i] == AT_SIGN:
@@ -68,17 +81,24 @@ def row_of(known: Known, data: Bytes, at: int, stop: int, now: int) -> int:
             break
     if domain == at:  # else a name without a domain could be taken for the domain of that name
         return -1
-    slot = int64(-1)
-    if names.meta[OWN]:
-        slot = slot_of(names, data, at, stop - at, hash_of(data, at, stop - at, seed))
-    if slot < 0:
-        slot = slot_of(names, data, domain, stop - domain, hash_of(data, domain, stop - domain, seed))
-        if slot < 0:
-            return -1
-    row = read_4(names.arena, state_at(names.arena, position(names.slots[slot]))) - 1
+    number = int64(ABSENT)
+    if known.own.meta[COUNT]:
+        number = _number_of(known.own, data, at, stop)
+    if number == ABSENT:  # not where it must only be asked for: an account with own rules never takes its domain's
+        number = _number_of(known.domains, data, domain, stop)
+    row = number - known.first_row
     if row < 0 or not rows[row, SINCE] <= now < rows[row, UNTIL]:
         return -1
     return row
+
+
+@compiled
+def _number_of(names: Store, data: Bytes, at: int, stop: int) -> int:
+    """The number of a name's row, also of one that is no more; ABSENT where the name is not known."""
+    slot = slot_of(names, data, at, stop - at, hash_of(data, at, stop - at, names.meta[SEED]))
+    if slot == ABSENT:
+        return ABSENT
+    return read_8(names.arena, state_at(names.arena, position(names.slots[slot])))
 
 
 @compiled
@@ -140,22 +160,29 @@ def slot_of_key(key: int, keys: Numbers) -> int:
 def is_ignored(country: int, rules: Numbers, ignored: Numbers) -> bool:
     """Whether logins from a country leave no trace."""
     for i in range(rules[IGNORED], rules[IGNORED_END]):
-        if ignored[i] == country:
+        if ignored[i, 0] == country:
             return True
     return False
 
 
 @compiled
-def is_safe(high: int, low: int, rules: Numbers, safe: Numbers) -> bool:
-    """Whether an address lies in a safe network: in one of the ranges of its version, which are sorted and apart."""
-    if rules[SAFE_V4] == rules[SAFE_END]:
-        return False
-    first, end = (rules[SAFE_V4], rules[SAFE_V6]) if is_v4(high, low) else (rules[SAFE_V6], rules[SAFE_END])
+def is_safe(high: int, low: int, rules: Numbers, safe: Safe) -> bool:
+    """Whether an address lies in a safe network of one of the scopes."""
+    for i in range(rules[SAFE], rules[SAFE_END]):
+        if _is_within(high, low, safe.spans[i], safe.ranges):
+            return True
+    return False
+
+
+@compiled
+def _is_within(high: int, low: int, span: Numbers, ranges: Numbers) -> bool:
+    """Whether an address lies in one of the ranges of its version."""
+    first, end = (span[RANGES_V4], span[RANGES_V6]) if is_v4(high, low) else (span[RANGES_V6], span[RANGES_END])
     while first < end:
         middle = (first + end) >> 1
-        if _is_before(high, low, safe[middle, 0], safe[middle, 1]):
+        if _is_before(high, low, ranges[middle, 0], ranges[middle, 1]):
             end = middle
-        elif _is_before(safe[middle, 2], safe[middle, 3], high, low):
+        elif _is_before(ranges[middle, 2], ranges[middle, 3], high, low):
             first = middle + 1
         else:
             return True

@@ -15,8 +15,8 @@ MOST = 200
 """Further runs of an account that are worked on here; with more, the login is the engine's."""
 ROWS = 3 * MOST
 """Length of `runs`: the number of the network's entry, start and last of each."""
-TEXT = 8 * 1024
-"""Length of `text`: of each run up to 40 bytes are written."""
+TEXT = 16 * 1024
+"""Length of `text`: of each run up to 50 bytes are written."""
 _OPENING = b'{"r":{'
 OPENING = tuple(_OPENING)
 QUOTE, COMMA, COLON, ZERO, OPEN, CLOSE, BRACE, BRACE_END = 34, 44, 58, 48, 91, 93, 123, 125

@@ -12,12 +12,15 @@ from streams.engine.compiled.arena import Arena
 from streams.engine.compiled.layout import KEY, VALUE_END
 from streams.engine.compiled.numbers import Bytes, Numbers
 from streams.engine.compiled.store import Store
+from streams.errors import LoginwatchError
 
 FIRST_BYTES = 1 << 16
 FIRST_SLOTS = 1 << 10
 FIRST_TOUCHED = 1 << 10
 SPARE = 1 << 16
 """So many bytes are free when a call that takes at most one record begins."""
+MOST_BYTES = 1 << 35
+"""A slot has 32 bits for a place divided by 8."""
 GROWTH = 9 / 8
 CLOSED_UP = 8
 """Before the array becomes longer, when an eighth of it is free."""
@@ -127,8 +130,8 @@ class Shelf:
         for slot in self.arrays.slots[self.arrays.slots != 0].tolist():
             place = int(store.position(slot))
             start = place + store.HEAD
-            name = self.arrays.arena[start : start + int(store.name_length(self.arrays.arena, place))]
-            yield name.tobytes().decode("utf-8", "surrogatepass"), self._state(slot)
+            name = self.arrays.arena[start : start + int(store.name_length(self.arrays.arena, place))].tobytes()
+            yield name.decode("utf-8", "surrogatepass"), self._state(slot)
 
     def values(self) -> Iterator[bytes]:
         """Every state."""
@@ -166,10 +169,22 @@ class Shelf:
         store.close_up(self.arrays)
 
     def _lengthen(self, length: int) -> None:
-        """Of the records; they are moved, and nobody may look at them meanwhile."""
+        """Of the records; they are moved, and nobody may look at them meanwhile. Raises LoginwatchError, and all is as it was."""
+        if length > MOST_BYTES:
+            raise LoginwatchError(
+                f"the accounts of one partition need more than {MOST_BYTES >> 30} GiB of memory:"
+                " give the topics more partitions (docs/operations.md)"
+            )
         self.arrays = self.arrays._replace(arena=NOTHING)
-        self._memory.grow(length)
-        self.arrays = self.arrays._replace(arena=self._memory.data)
+        try:
+            self._memory.grow(length)
+        except OSError as error:
+            raise LoginwatchError(
+                f"there is no memory for the accounts of a partition, {length >> 20} MiB: {error.strerror}."
+                " Give this machine more of it, or start more workers (docs/sizing.md)"
+            ) from error
+        finally:
+            self.arrays = self.arrays._replace(arena=self._memory.data)
 
     def _slot(self, account: str) -> int:
         name = account.encode("utf-8", "surrogatepass")

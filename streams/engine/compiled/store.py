@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from streams.engine.compiled.jit import compiled
 from streams.engine.compiled.numbers import Bytes, Numbers, copy, int64, is_same, read_2, read_4, read_8, write_8
+from streams.engine.compiled.product import folded_product
 
 USED, COUNT, TOUCHED, FREED, SEED = range(5)
 """Places in `meta`: bytes in use from the start, accounts, touched records, bytes in free records, seed of the hash."""
@@ -48,23 +49,23 @@ class Store(NamedTuple):
 
 @compiled
 def hash_of(data: Bytes, at: int, length: int, seed: int) -> int:
-    """A hash of bytes; `seed` is secret, as names come from outside."""
-    mixed = seed ^ length
+    """
+    A hash of bytes; `seed` is secret: names come from outside, and whoever knew their slots could crowd them into one.
+
+    Both halves of each product are kept, as in wyhash (Wang Yi). With 64 bits of it, names that differ in the highest bits of
+    two words had one hash for half of all seeds.
+    """
+    secret = (seed ^ MULTIPLIER) * MULTIPLIER | 1
+    mixed = folded_product(seed ^ length, secret)
     end = at + length
     while at + 8 <= end:
-        mixed = (mixed ^ read_8(data, at)) * MULTIPLIER
-        mixed ^= mixed >> 29 & 0x7FFFFFFFF
+        mixed = folded_product(mixed ^ read_8(data, at), secret)
         at += 8
-    if at + 4 <= end:
-        mixed = (mixed ^ read_4(data, at)) * MULTIPLIER
-        mixed ^= mixed >> 29 & 0x7FFFFFFFF
-        at += 4
+    rest = int64(0)
     while at < end:
-        mixed = (mixed ^ int64(data[at])) * MULTIPLIER
+        rest = rest << 8 | int64(data[at])
         at += 1
-    mixed ^= mixed >> 32 & 0xFFFFFFFF
-    mixed *= MULTIPLIER
-    return mixed ^ (mixed >> 32 & 0xFFFFFFFF)
+    return int(folded_product(mixed ^ rest, secret))
 
 
 @compiled

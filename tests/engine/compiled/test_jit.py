@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import streams
-from streams.engine.compiled.folder import SOURCES
+from streams.engine.compiled.folder import SOURCES, chosen, digest
 
 READ = """
 import numpy as np
@@ -53,6 +55,15 @@ def test_what_was_compiled_is_kept(tmp_path: Path) -> None:
     assert (number, kept) == (str(0x04030201), "True")
     assert int(files) >= 1
     assert not (tmp_path / "other").exists()
+
+
+def test_a_folder_that_is_named_has_one_for_each_version_of_the_sources(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numba itself compares the one file that a function is written in, and not what it calls."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+
+    assert chosen() == tmp_path / digest()
 
 
 def test_machine_code_of_other_sources_is_never_used(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from streams.core.state import RUNS, unpack
-from streams.engine.compiled import usual
+from streams.engine.compiled import countries, rules_known
 from streams.worker.fetched import Record
 from tests.core.histories import logs
 from tests.engine.compiled.twins import CODEC, OPTIONAL, PARTITIONS, Cutter, Twins, compare, partition_for, varied
@@ -275,8 +275,13 @@ def test_logins_up_to_a_cut_off_do_not_count(minutes: tuple[int, int], ips: tupl
 
 def test_tables_that_are_full_are_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of rules, names and countries only so many are remembered; what they say does not depend on it."""
-    for name, most in (("MOST_NAMES", 3), ("MOST_ROWS", 2), ("FIRST_COUNTRIES", 4), ("MOST_COUNTRIES", 16)):
-        monkeypatch.setattr(usual, name, most)
+    for module, name, most in (
+        (rules_known, "MOST_DOMAINS", 3),
+        (rules_known, "MOST_ROWS", 2),
+        (countries, "FIRST_COUNTRIES", 4),
+        (countries, "MOST_COUNTRIES", 16),
+    ):
+        monkeypatch.setattr(module, name, most)
     domains = [policy(scope=f"domain:domain{n}.example", allowed_ips=4 + n, allowed_countries=3) for n in range(6)]
     both = twins(policy(allowed_ips=4), *domains, policy(scope="account:user7@domain1.example", allowed_ips=9))
     steps = spread(list(ordinary(2))[:1500])

@@ -5,13 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.core.addresses import MAPPED, Network, contains
-from streams.core.book import RuleBook, Rules, SafeNetwork
-from streams.core.policy import EffectivePolicy
+from streams.core.book import RuleBook
 from streams.engine.compiled import known
+from streams.engine.compiled.countries import KnownCountries
+from streams.engine.compiled.known import Safe
+from streams.engine.compiled.rules_known import KnownRules
 from streams.engine.compiled.usual import UsualLogins
 from streams.records.codec import Codec
 
-CODEC = Codec()
 HALF = 64
 EDGES = (0, 1, 0xFF, 0x100, 0xFFFF, 0x10000, 0xFFFFFF, 0x1000000, 0xC0000200, 0xFFFFFFFF)
 
@@ -91,48 +92,58 @@ def test_a_country_that_is_remembered_is_that_of_the_address(
 ) -> None:
     """Whatever was asked before, in whatever order; and what was entered is known the next time, if it can be."""
     places = Drawn(countries)
-    usual = UsualLogins(CODEC, partitions=1, lateness_ms=0, largest=1000, seed=1)
+    entered = KnownCountries()
 
     for _ in range(12):
         number = near(data.draw, list(countries))
         code, free = places.country_and_span(number)
         expected = int.from_bytes((code or "\0\0").encode(), "little")
         halves = halves_of(number)
-        told = known.country_of(*halves, usual._country_keys, usual._country_codes)
+        told = known.country_of(*halves, entered.keys, entered.codes)
         assert told in {known.NOT_KNOWN, expected}
 
-        usual._enter_country(number, places)
+        entered.enter(number, places)
 
-        now = known.country_of(*halves, usual._country_keys, usual._country_codes)
+        now = known.country_of(*halves, entered.keys, entered.codes)
         can_be = number >> 32 == 0xFFFF or (number >> 126 == 0 and free >= 64)
         assert now == (expected if can_be else known.NOT_KNOWN)
 
 
-@given(safe=st.lists(networks(), max_size=8), data=st.data())
+@given(
+    everyones=st.lists(networks(), max_size=8, unique=True),
+    own=st.lists(networks(), max_size=3, unique=True),
+    data=st.data(),
+)
 @settings(deadline=None, max_examples=200)
-def test_an_address_is_safe_where_a_safe_network_covers_it(safe: list[Network], data: st.DataObject) -> None:
-    """Networks within others, beside each other, and of all addresses of a version."""
-    items = tuple(SafeNetwork("everyone", network, "office") for network in safe)
-    rules = Rules(EffectivePolicy.from_levels([]), items, 0, 1)
-    usual = UsualLogins(CODEC, partitions=1, lateness_ms=0, largest=1000, seed=1)
-    usual._enter_row(0, Rules(EffectivePolicy.from_levels([]), items[:1], 0, 1))
-    usual._enter_row(1, rules)
+def test_an_address_is_safe_where_a_safe_network_covers_it(
+    everyones: list[Network], own: list[Network], data: st.DataObject
+) -> None:
+    """Networks within others, beside each other, of all addresses of a version, and of two scopes; after other rules."""
+    book, entered = RuleBook(), KnownRules(1, 0)
+    for scope, safe in (("everyone", everyones), ("domain:example.org", own)):
+        for network in safe:
+            book.set_safe_network("", {"scope": scope, "network": str(network), "description": "office"})
+    entered.follow(book)
+    for account in ("a@example.com", "a@example.org"):
+        entered.enter(account, book, 0)
+        rules, row = book.rules(account, 0), entered.rows.array[entered.rows.used - 1]
 
-    for _ in range(12):
-        number = near(data.draw, safe)
-        covered = rules.safe_cover(Network(number, 128)) is not None
-        assert known.is_safe(*halves_of(number), usual._rows[1], usual._safe) == covered
+        for _ in range(6):
+            address = near(data.draw, everyones + own)
+            covered = rules.safe_cover(Network(address, 128)) is not None
+            tables = Safe(entered.spans.array, entered.ranges.array)
+            assert known.is_safe(*halves_of(address), row, tables) == covered
 
 
 def test_rules_hold_from_and_until_their_millisecond() -> None:
     """Of an account, else of its domain; of nobody else."""
-    usual, book = UsualLogins(CODEC, partitions=1, lateness_ms=0, largest=1000, seed=1), RuleBook()
+    usual, book = UsualLogins(Codec(), partitions=1, lateness_ms=0, largest=1000, seed=1), RuleBook()
     for scope, expires in (("everyone", 2000), ("account:a@example.org", 3000)):
         record = {"scope": scope, "network": "192.0.2.0/24", "description": "office", "expires": expires}
         book.set_safe_network("", record)
-    usual._note_own(book)
-    usual._enter_rules("b@example.org", book, 1999)
-    usual._enter_rules("a@example.org", book, 2500)
+    usual._rules.follow(book)
+    usual._rules.enter("b@example.org", book, 1999)
+    usual._rules.enter("a@example.org", book, 2500)
 
     def row(account: str, now: int) -> int:
         return known.row_of(usual.facts(), np.frombuffer(account.encode() + b"\0", np.uint8), 0, len(account), now)

@@ -36,13 +36,22 @@ LARGEST = 4096
 OPTIONAL = ("id", "session", "server", "client", "failure")
 TABLES = {"policies", "safe-networks", "domains"}
 PLACES = "places"
-"""Topic of a step that exchanges the geo database."""
+"""Topic of a step that brings another edition of the geo database: its key says which, its value whether the object is another."""
 CODEC = Codec()
 Batch = list[tuple[str, int, list[Record]]]
 """Records by topic and partition."""
 
 RARE = ("0:0:c0:3::1", "0:0:1:2::7", "::1", "::ffff:c000:20a", "1::", "64:ff9b::c000:20a", "255.255.255.255", "0.0.0.0")
 """Addresses at the edges of how they are written and of how countries are remembered."""
+OTHER_SCOPES = (
+    "account:user@example.org",
+    "account:other@example.org",
+    "account:user@example.com",
+    "account:üser@müller.example",
+    "domain:example.org",
+    "domain:example.com",
+    "domain:müller.example",
+)
 RARE_ACCOUNTS = ("example.org", "a@b@example.org", "@example.org", "Other@example.org", "user@example.com", "")
 
 
@@ -68,7 +77,27 @@ class Nowhere(FixedPlaces):
         return None
 
 
-EDITIONS = {"fixed": FixedPlaces, "elsewhere": Elsewhere, "nowhere": Nowhere}
+EDITIONS: dict[str, type[FixedPlaces]] = {"fixed": FixedPlaces, "elsewhere": Elsewhere, "nowhere": Nowhere}
+
+
+class ReadAnew(FixedPlaces):
+    """One of which another edition can be read, as the worker's can: it stays the same object."""
+
+    def __init__(self, name: str = "fixed") -> None:
+        self.read(name)
+
+    def read(self, name: str) -> None:
+        """Be this edition from now on."""
+        self._edition = EDITIONS[name]()
+        self.available = self._edition.available
+
+    def country(self, address: str) -> str | None:
+        """The country of an address."""
+        return self._edition.country(address)
+
+    def place(self, address: str) -> Place:
+        """The place of an address."""
+        return self._edition.place(address)
 
 
 class Twins:
@@ -83,8 +112,9 @@ class Twins:
             "route": partial(partition_for, partitions=PARTITIONS),
             "largest": LARGEST,
         }
-        self.fast = Engine(**common, places=FixedPlaces(), kernel=usual)
-        self.plain = Engine(**common, places=FixedPlaces())
+        self._places = ReadAnew()
+        self.fast = Engine(**common, places=self._places, kernel=usual)
+        self.plain = Engine(**common, places=self._places)
         self._lateness_ms = lateness_ms
         self.taken: Counter[bool] = Counter()
         self.odd_prefixes = False
@@ -93,8 +123,11 @@ class Twins:
     def apply(self, step: Step) -> None:
         """A record of a table, or another geo database."""
         if step.topic == PLACES:
+            if step.value and step.value["reopened"]:
+                self._places = ReadAnew()
+            self._places.read(step.key)
             for engine in (self.fast, self.plain):
-                engine.use_places(EDITIONS[step.key]())
+                engine.use_places(self._places)
             return
         value = step.value or {}
         self.odd_prefixes |= any((value.get(name) or 0) % 8 for name in ("ipv4_prefix", "ipv6_prefix"))
@@ -173,7 +206,7 @@ def varied(choose: Choose, steps: Sequence[Step]) -> Iterator[Step]:
     """
     A log of the model with what only an engine has to do with: other geo databases, forgetting, rare names and addresses.
 
-    In two of three logs the policies allow more, so that not every other login is one too many.
+    Rules of several accounts and domains come and go between the logins, those of the model only for some logs. In two of three logs the policies allow more, so that not every other login is one too many.
     """
     more = choose((0, 2, 8))
     for step in steps:
@@ -192,8 +225,22 @@ def varied(choose: Choose, steps: Sequence[Step]) -> Iterator[Step]:
         if step.topic == "account-commands" and value is not None and value["action"] == "reset":
             value = {**value, "forget": choose((True, False, False))}
         if choose((False,) * 30 + (True,)):
-            yield Step(PLACES, step.now_ms, None, choose(tuple(EDITIONS)))
+            yield Step(PLACES, step.now_ms, {"reopened": choose((True, False))}, choose(tuple(EDITIONS)))
+        if choose((False,) * 15 + (True,)):
+            yield _rule(choose, step.now_ms)
         yield step._replace(value=value)
+
+
+def _rule(choose: Choose, now_ms: int) -> Step:
+    """A policy or safe network of some account or domain, or its end."""
+    scope = choose(OTHER_SCOPES)
+    value = {"scope": scope, "actor": "test", "time": now_ms}
+    if choose((True, True, False)):
+        limits = {"allowed_ips": choose((1, 4, 9)), "ignored_countries": choose((None, None, ["FR"]))}
+        return Step("policies", now_ms, choose(({**value, **limits}, None)), scope)
+    network = choose(("192.0.2.0/24", "198.51.100.0/25", "2001:db8:de:1::/64"))
+    value |= {"network": network, "description": "office", "expires": choose((None, now_ms + 2 * MINUTE_MS))}
+    return Step("safe-networks", now_ms, choose((value, None)), f"{scope} {network}")
 
 
 class Cutter:
