@@ -134,7 +134,7 @@ COMMITS = counter("loginwatch_worker_commits", "Commits of offsets that Kafka ha
 IN_FLIGHT = gauge("loginwatch_worker_in_flight", "Batches begun and not yet acknowledged.", "worker", unit="batches")
 STAGES_REPEATED = counter(
     "loginwatch_worker_stages_repeated",
-    "Times the records of a batch were sent again because Kafka gave no answer in time.",
+    "Times records of a batch were sent again because Kafka refused them for the moment or gave no answer in time.",
     "worker",
 )
 BATCHES_ABANDONED = counter(

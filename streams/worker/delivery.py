@@ -5,12 +5,19 @@ Decision: one barrier per stage instead of one callback per record. librdkafka r
 acknowledged when nothing of it is left in its queues; that costs nothing per record. A failure that says "no answer in
 time" repeats the whole stage once the lease is fresh again: the bytes are the same, readers know the ids, and the
 order within an account is kept. Any other failure is a DeliveryError, and the worker stops rather than commit past it.
+
+Decision: a worker that Kafka does not let in (`SHUT_OUT`: a password, a certificate) waits for as long as a record may be on
+its way, since brokers that start may refuse for a moment; then it is a DeliveryError. A worker that starts reads password and
+certificates anew, and waits at its start, saying why. It comes to that only while heartbeats are answered: when the whole of
+Kafka refuses it, the lease is not fresh, and the worker waits as it does for a Kafka that is away.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any, NamedTuple
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from streams.bus.clients import client_config, new_producer, reason
@@ -18,12 +25,21 @@ from streams.errors import DeliveryError
 from streams.settings import Settings
 from streams.worker.lease import Lease
 
+log = structlog.get_logger(__name__)
+
 POLL_S = 0.0003
 """With this and without Nagle's algorithm a stage of three records takes 3.5 ms instead of 4.7 (median of 200, three turns)."""
 CHECK_EVERY = 256
 """The lease is looked at again after so many records, and after the last: less time than `linger.ms` to queue them."""
 QUEUE_RECORDS = 200_000
 QUEUE_KIB = 512 * 1024
+MOST_REASONS = 10
+"""In the log for one trouble: some hold addresses and times."""
+CHECK_TOPIC = "Check the topic (loginwatch topics check), its size limit, and that enough replicas are in sync"
+SHUT_OUT = (
+    "Kafka has not let this worker in for all that time: check sasl_username, the password, the TLS files, and this user on"
+    " the broker; they are read anew when the worker starts"
+)
 RETRIED = frozenset({KafkaError._MSG_TIMED_OUT, KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001
 
 
@@ -49,11 +65,47 @@ Stage = Sequence[tuple[Any, ...]]
 """Records to be acknowledged together, each as `Sent`."""
 
 
+class Trouble:
+    """
+    Why Kafka does not take records at the moment: in the log each reason once, and a line when they are taken again.
+
+    A broker that dies is first not reached and then a copy too few: the reason that lasts need not be the first. Written by
+    the event loop; `sentence` is None while all is well, and any thread may read it.
+    """
+
+    def __init__(self) -> None:
+        self.sentence: str | None = None
+        self._topic = ""
+        self._told: list[str] = []
+        self._since = 0.0
+
+    def goes_on(self, topic: str, why: str) -> None:
+        """Records of a topic were refused or got no answer, and will be sent again."""
+        if self.sentence is None:
+            self._told, self._since = [], monotonic()
+        if why not in self._told and len(self._told) < MOST_REASONS:
+            self._told.append(why)
+            log.warning("Kafka does not take records: they are sent again until it does", topic=topic, reason=why)
+        self._topic = topic
+        self.sentence = f"Kafka does not take records of {topic}: {why}"
+
+    def over(self) -> None:
+        """All records were taken."""
+        if self.sentence is not None:
+            log.info("Kafka takes records again", topic=self._topic, seconds=round(monotonic() - self._since, 1))
+        self.sentence = None
+
+    def given_up(self) -> None:
+        """The records are not sent any more; who gave them up says why."""
+        self.sentence = None
+
+
 class Deliveries:
-    """The worker's producer; one stage of one batch at a time."""
+    """The worker's producer; one stage of one batch at a time. `trouble` says why it waits."""
 
     def __init__(self, settings: Settings, lease: Lease, on_repeat: Callable[[], None] = lambda: None) -> None:
-        self.last_error: str | None = None
+        self.trouble = Trouble()
+        self._heard: KafkaError | None = None
         self._lease = lease
         self._on_repeat = on_repeat
         self._failures: list[tuple[str, KafkaError]] = []
@@ -66,18 +118,26 @@ class Deliveries:
 
         Raises DeliveryError when Kafka refuses a record, LeaseLostError when the membership of `epoch` has ended.
         """
-        while stage:
-            await self._lease.hold(epoch)
-            try:
-                await self._send(stage, epoch)
-                await self._acknowledged(epoch)
-            except BaseException:
-                self._client.purge()
-                raise
-            if not self._failures:
-                return
-            self._raise_unless_retried()
-            self._on_repeat()
+        if not stage:
+            return
+        self._client.poll(0)
+        self._heard = None  # what went wrong while nothing was sent says nothing of this stage
+        try:
+            while not await self._sent(stage, epoch):
+                self._on_repeat()
+        except BaseException:
+            self._client.purge()
+            self.trouble.given_up()
+            raise
+        self.trouble.over()
+
+    async def _sent(self, stage: Stage, epoch: int) -> bool:
+        """Whether all of it was acknowledged; otherwise it is to be sent again."""
+        await self._lease.hold(epoch)
+        await self._send(stage, epoch)
+        await self._acknowledged(epoch)
+        self._raise_unless_retried()
+        return not self._failures
 
     async def _send(self, stage: Stage, epoch: int) -> None:
         self._failures.clear()
@@ -90,7 +150,7 @@ class Deliveries:
                 except BufferError:
                     await self._breathe(epoch)
                 except KafkaException as error:
-                    raise _refused(record[0], reason(error)) from error
+                    raise refused(record[0], reason(error)) from error
             if number % CHECK_EVERY == 0:
                 self._client.poll(0)
                 if not self._lease.fresh():
@@ -109,20 +169,32 @@ class Deliveries:
         self._client.poll(0)
         self._lease.check(epoch)
         if self._fatal is not None:
-            raise _refused("any topic", self._fatal.str())
+            raise refused("any topic", self._fatal.str())
         await asyncio.sleep(POLL_S)
 
     def _raise_unless_retried(self) -> None:
         for topic, error in self._failures:
             if error.code() not in RETRIED:
-                raise _refused(topic, error.str())
+                raise refused(topic, error.str())
+        late = [topic for topic, error in self._failures if error.code() == KafkaError._MSG_TIMED_OUT]  # noqa: SLF001
+        if late:
+            self._judge_silence(late[0])
+
+    def _judge_silence(self, topic: str) -> None:
+        """Of the answers after which it tried again librdkafka tells nothing; of a connection that failed it does."""
+        heard = "" if self._heard is None else f": {self._heard.str()}"
+        why = f"not acknowledged within {self._lease.delivery_timeout_s:g} s{heard}"
+        if self._heard is not None and self._heard.code() == KafkaError._AUTHENTICATION:  # noqa: SLF001
+            raise refused(topic, why, SHUT_OUT)
+        self.trouble.goes_on(topic, why)
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self._failures.append((message.topic() or "", error))
 
     def _on_error(self, error: KafkaError) -> None:
-        self.last_error = error.str()
+        if self._heard is None or error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - the least telling one
+            self._heard = error
         if error.fatal():
             self._fatal = error
 
@@ -150,8 +222,6 @@ def _config(settings: Settings, lease: Lease, on_error: Callable[[KafkaError], N
     }
 
 
-def _refused(topic: str, why: str) -> DeliveryError:
-    return DeliveryError(
-        f"a record for {topic} was not delivered: {why}. Nothing was committed past it."
-        " Check the topic (loginwatch topics check), its size limit, and that enough replicas are in sync"
-    )
+def refused(topic: str, why: str, todo: str = CHECK_TOPIC) -> DeliveryError:
+    """The error after which the worker stops: which topic, why, and what to do."""
+    return DeliveryError(f"a record for {topic} was not delivered: {why}. Nothing was committed past it. {todo}")

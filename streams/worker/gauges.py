@@ -1,9 +1,12 @@
 """The worker's gauges, and whether it is ready: everything that is asked for rather than counted."""
 
+from collections.abc import Sequence
+
 from streams import metrics as declared
 from streams.engine.engine import Engine
 from streams.geo import NoPlaces, Places
 from streams.metrics import Metrics
+from streams.worker.delivery import Trouble
 from streams.worker.lease import Lease
 from streams.worker.progress import Progress
 from streams.worker.tables import Tables
@@ -25,6 +28,7 @@ class Gauges:
         engine: Engine,
         places: Places | NoPlaces,
         tables: Tables,
+        troubles: Sequence[Trouble] = (),
     ) -> None:
         self._metrics = metrics
         self._lease = lease
@@ -32,6 +36,7 @@ class Gauges:
         self._engine = engine
         self._places = places
         self._tables = tables
+        self._troubles = troubles
         self._state_bytes = 0
         self._lag: set[tuple[str, int]] = set()
         for metric, value in (
@@ -68,6 +73,7 @@ class Gauges:
         progress, found = self._progress, []
         if progress.broker_error is not None:
             found.append(f"Kafka does not answer: {progress.broker_error}")
+        found += [trouble.sentence for trouble in self._troubles if trouble.sentence is not None]
         if progress.recovering:
             done, total = progress.recovery_done, progress.recovery_total
             found.append(f"reading accounts from the changelog: {done} of {total} records")

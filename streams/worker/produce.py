@@ -9,14 +9,22 @@ Over TLS asyncio may hold the last 64 KiB back once more when the network is slo
 """
 
 import socket
+import ssl
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from aiokafka.client import AIOKafkaClient
-from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import KafkaConnectionError, StaleMetadata, for_code
+from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    StaleMetadata,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 from aiokafka.protocol.produce import ProduceRequest_v7
 from aiokafka.protocol.transaction import InitProducerIdRequest
 from aiokafka.structs import TopicPartition
@@ -75,9 +83,12 @@ class ProduceConnection(AIOKafkaConnection):  # type: ignore[misc,unused-ignore]
         return await answer
 
     def drop(self) -> None:
-        """End it at once; what was not sent yet never will be."""
+        """End it at once; what was not sent yet never will be. One that Kafka has just ended is as good as any."""
         if self._writer is not None:
-            self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+            with suppress(OSError):  # asyncio has closed the socket, and aiokafka has not heard of it yet
+                held = self._writer.get_extra_info("socket")  # None then, over TLS
+                if held is not None:
+                    held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
             self._writer.transport.abort()
         self.close()
 
@@ -110,7 +121,10 @@ class Brokers:
 
     async def partitions(self) -> frozenset[int]:
         """The topic's partitions, empty when Kafka does not know it."""
-        return frozenset((await self._metadata()).partitions_for_topic(self._topic) or ())
+        metadata = await self._metadata()
+        if self._topic in metadata.unauthorized_topics:
+            raise TopicAuthorizationFailedError(self._topic)
+        return frozenset(metadata.partitions_for_topic(self._topic) or ())
 
     async def leader(self, partition: int) -> ProduceConnection:
         """A connection to the broker that takes this partition's records."""
@@ -132,9 +146,9 @@ class Brokers:
 
     def drop(self) -> None:
         """End all connections that carry records."""
-        for connection in self._connections.values():
+        dropped, self._connections = self._connections, {}
+        for connection in dropped.values():
             connection.drop()
-        self._connections.clear()
 
     async def close(self) -> None:
         """End everything."""
@@ -146,10 +160,27 @@ class Brokers:
     async def _metadata(self) -> Any:
         if self._client is None:
             client = AIOKafkaClient(bootstrap_servers=self._settings.bootstrap_servers, **self._options)
-            await client.bootstrap()
+            try:
+                await client.bootstrap()
+            except KafkaConnectionError:
+                await self._raise_why(client.hosts)
+                raise
             self._client = client
             await client.set_topics([self._topic])
         return self._client.cluster
+
+    async def _raise_why(self, hosts: Iterable[tuple[str, int, Any]]) -> None:
+        """Raise what keeps us from Kafka: aiokafka writes that into its log only. Returns when nothing does any more."""
+        failed: list[Exception] = []
+        for host, port, _ in hosts:
+            try:
+                (await create_conn(host, port, **self._options)).close()
+            except (KafkaError, OSError) as error:
+                failed.append(error)
+            else:
+                return
+        # a broker that answers tells more than one that is not there
+        raise max(failed, key=lambda error: isinstance(error, KafkaError | ssl.SSLError))
 
     async def _connection(self, metadata: Any, node: int | None) -> ProduceConnection:
         held = self._connections.get(-1 if node is None else node)

@@ -10,19 +10,22 @@ raises the epoch of the producer: whatever of it is still on its way is refused 
 """
 
 import asyncio
+import ssl
 import struct
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic, time
 from typing import Any, TypeVar
 
 import numpy as np
 from aiokafka import errors
+from confluent_kafka import KafkaError
 
 from streams.engine.compiled.numbers import Bytes
-from streams.errors import DeliveryError
 from streams.settings import Settings
 from streams.worker.batch_writer import HEADER, Origin, Table, by_partition, compile_now, write_batch
+from streams.worker.delivery import CHECK_TOPIC, SHUT_OUT, Trouble, refused
 from streams.worker.lease import Lease
 from streams.worker.produce import Brokers, ProduceConnection
 
@@ -34,6 +37,8 @@ UNKNOWN_S = 30.0
 BATCH_BYTES = 256 * 1024
 LARGEST_BYTES = 1_000_000
 """Of a batch, as librdkafka's `message.max.bytes`; a record above `BATCH_BYTES` gets a batch of its own."""
+MOST_CORRUPT = 5
+"""A batch whose checksum was wrong when it arrived is sent again so often; librdkafka and Java's client send it again too."""
 SEQUENCES = 1 << 31
 LAST_EPOCH = (1 << 15) - 1
 
@@ -43,7 +48,16 @@ TAKEN = (errors.NoError, errors.DuplicateSequenceNumber)
 NO_ANSWER = (errors.KafkaError, OSError, TimeoutError)
 LOST_ITS_PLACE = (errors.OutOfOrderSequenceNumber, errors.UnknownProducerId)
 """Kafka has forgotten what this producer wrote: it goes on under a new epoch."""
-FENCED = (errors.InvalidProducerEpoch, errors.ProducerFenced)
+FORBIDDEN = (errors.ClusterAuthorizationFailedError, errors.TopicAuthorizationFailedError)
+NOT_LET_IN = (errors.SaslAuthenticationFailed, errors.UnsupportedSaslMechanismError, errors.IllegalSaslStateError)
+TODO = {
+    errors.ClusterAuthorizationFailedError: "Give the worker's user the right to write idempotently",
+    errors.TopicAuthorizationFailedError: "Give the worker's user the right to describe the topic and to write to it",
+    errors.CorruptRecordException: (
+        "The bytes changed on their way, each time: check the network, the memory of this machine, and the brokers' logs"
+    ),
+}
+"""What to do where it is not to check the topic."""
 
 Result = TypeVar("Result")
 
@@ -83,12 +97,12 @@ class Request:
 
 
 class StateDeliveries:
-    """The worker's producer of changelog records; one stage at a time."""
+    """The worker's producer of changelog records; one stage at a time. `trouble` says why it waits."""
 
     def __init__(
         self, settings: Settings, lease: Lease, topic: str, on_repeat: Callable[[], None] = lambda: None
     ) -> None:
-        self.last_error: str | None = None
+        self.trouble = Trouble()
         self._lease = lease
         self._topic = topic
         self._partitions = settings.partitions
@@ -98,6 +112,8 @@ class StateDeliveries:
         self._sequences = [0] * settings.partitions
         self._batch_bytes = BATCH_BYTES
         self._unknown_since: float | None = None
+        self._shut_out_since: float | None = None
+        self._corrupt = 0
         self._retry_s = RETRY_S
         compile_now()
 
@@ -120,7 +136,7 @@ class StateDeliveries:
         except BaseException:
             self._abandon()
             raise
-        self.last_error = None
+        self.trouble.over()
 
     async def close(self) -> None:
         """Let go of what was not acknowledged: its round is not committed and comes again."""
@@ -131,23 +147,25 @@ class StateDeliveries:
         if self._producer is None:
             self._producer = await self._held(self._brokers.new_producer_id(), epoch)
             self._sequences = [0] * self._partitions
+        self._shut_out_since = None
         requests = [self._request(stage, connection, led) for connection, led in leaders.items()]
         sent = [self._held(each.connection.produce(each.body, self._lease.fresh), epoch) for each in requests]
         answers = await asyncio.gather(*sent, return_exceptions=True)
-        refused: dict[type[errors.KafkaError], int] = {}
+        declined: dict[int, int] = {}
         for request, answer in zip(requests, answers, strict=True):
             if not isinstance(answer, BaseException):
-                self._take(stage, request.counts, answer, refused)
-        for error, fewest in refused.items():  # when all that was taken has been counted: the numbers may begin anew
-            self._judge(error, fewest)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                self._on_repeat()
-                raise answer
-        if refused:
+                self._take(stage, request.counts, answer, declined)
+        for code, fewest in declined.items():  # when all that was taken has been counted: the numbers may begin anew
+            self._judge(code, fewest)
+        missing = next((answer for answer in answers if isinstance(answer, BaseException)), None)
+        if declined or isinstance(missing, NO_ANSWER):
+            self._on_repeat()
+        if missing is not None:
+            raise missing
+        if declined:
             await self._pause(epoch)
         else:
-            self._retry_s = RETRY_S
+            self._retry_s, self._corrupt = RETRY_S, 0
 
     async def _leaders(self, waiting: list[int]) -> dict[ProduceConnection, list[int]]:
         if not await self._brokers.partitions() >= set(waiting):
@@ -163,7 +181,7 @@ class StateDeliveries:
         if self._unknown_since is None:
             self._unknown_since = monotonic()
         if monotonic() - self._unknown_since > UNKNOWN_S:
-            raise _refused(self._topic, "Kafka does not know the topic, or not as many partitions of it")
+            raise refused(self._topic, "Kafka does not know the topic, or not as many partitions of it")
 
     def _request(self, stage: Stage, connection: ProduceConnection, partitions: list[int]) -> Request:
         """One batch of each partition, as long as there is room."""
@@ -190,48 +208,63 @@ class StateDeliveries:
             if count:
                 PLACE.pack_into(out.data, at, partition, end - start)
                 return end, count
-        raise _refused(self._topic, f"Message size too large: a batch has at most {LARGEST_BYTES} bytes")
+        raise refused(self._topic, f"Message size too large: a batch has at most {LARGEST_BYTES} bytes")
 
-    def _take(
-        self, stage: Stage, counts: dict[int, int], answer: Any, refused: dict[type[errors.KafkaError], int]
-    ) -> None:
-        """Take in what Kafka says to each batch; `refused` gets the errors, each with the fewest records of a batch."""
+    def _take(self, stage: Stage, counts: dict[int, int], answer: Any, declined: dict[int, int]) -> None:
+        """Take in what Kafka says to each batch; `declined` gets the error codes, each with the fewest records of a batch."""
         for _, partitions in answer.topics:
             for partition, code, *_ in partitions:
-                error, count = errors.for_code(code), counts[partition]
-                if error in TAKEN:
+                count = counts[partition]
+                if errors.for_code(code) in TAKEN:
                     stage.acknowledged(partition, count)
                     self._sequences[partition] = (self._sequences[partition] + count) % SEQUENCES
                 else:
-                    refused[error] = min(count, refused.get(error, count))
+                    declined[code] = min(count, declined.get(code, count))
 
-    def _judge(self, error: type[errors.KafkaError], fewest: int) -> None:
+    def _judge(self, code: int, fewest: int) -> None:
         """Return when it helps to send the batch again. Raises DeliveryError."""
-        self.last_error = str(error())
+        error = errors.for_code(code)
         if error is errors.MessageSizeTooLargeError and fewest > 1:
             self._batch_bytes = max(self._batch_bytes // 2, HEADER.size)
         elif error in LOST_ITS_PLACE:
             self._next_epoch()
-        elif error in FENCED:
+        elif error is errors.InvalidProducerEpoch:
             self._producer = None
+        elif error is errors.CorruptRecordException and self._corrupt < MOST_CORRUPT:
+            self._corrupt += 1
         elif not error.retriable:
-            raise _refused(self._topic, str(error()))
+            raise refused(self._topic, _named(code), TODO.get(error, CHECK_TOPIC))
+        self._tell(error, _named(code))
 
     async def _without_answer(self, error: BaseException, epoch: int) -> None:
-        self.last_error = str(error) or type(error).__name__
-        if isinstance(error, errors.ClusterAuthorizationFailedError):
-            raise _refused(self._topic, self.last_error) from error
+        why = _why(error)
+        if isinstance(error, FORBIDDEN):
+            raise refused(self._topic, why, TODO[type(error)]) from error
+        self._raise_if_shut_out_for_long(error, why)
+        self._tell(error, why)
         self._brokers.drop()
         await self._pause(epoch)
+
+    def _tell(self, error: BaseException | type[BaseException], why: str) -> None:
+        """A leader that has moved is found at the second try: that is no trouble."""
+        if self._retry_s > RETRY_S or not getattr(error, "invalid_metadata", False):
+            self.trouble.goes_on(self._topic, why)
+
+    def _raise_if_shut_out_for_long(self, error: BaseException, why: str) -> None:
+        if not _is_shut_out(error):
+            self._shut_out_since = None
+            return
+        if self._shut_out_since is None:
+            self._shut_out_since = monotonic()
+        if monotonic() - self._shut_out_since > self._lease.delivery_timeout_s:
+            raise refused(self._topic, why, SHUT_OUT) from error
 
     async def _pause(self, epoch: int) -> None:
         """Before something is sent again: ask who leads the partitions now."""
         await asyncio.sleep(self._retry_s)
         self._retry_s = min(2 * self._retry_s, LONGEST_RETRY_S)
-        try:
+        with suppress(*NO_ANSWER):  # whoever sends next will say it
             await self._held(self._brokers.refresh(), epoch)
-        except NO_ANSWER as error:
-            self.last_error = str(error) or type(error).__name__
 
     async def _held(self, work: Coroutine[Any, Any, Result], epoch: int) -> Result:
         """
@@ -246,7 +279,7 @@ class StateDeliveries:
                 await asyncio.wait({task}, timeout=CHECK_S)
                 self._lease.check(epoch)
                 if not task.done() and monotonic() > deadline:
-                    raise TimeoutError("Kafka does not answer")
+                    raise TimeoutError(f"no answer within {self._lease.delivery_timeout_s:g} s")
             return task.result()
         finally:
             if not task.done():
@@ -256,6 +289,8 @@ class StateDeliveries:
                 task.exception()  # looked at, even where the membership's end goes first
 
     def _abandon(self) -> None:
+        self.trouble.given_up()
+        self._shut_out_since, self._corrupt = None, 0
         self._brokers.drop()
         self._next_epoch()
 
@@ -267,8 +302,22 @@ class StateDeliveries:
             self._producer = (number, last + 1) if last < LAST_EPOCH else None
 
 
-def _refused(topic: str, why: str) -> DeliveryError:
-    return DeliveryError(
-        f"a record for {topic} was not delivered: {why}. Nothing was committed past it."
-        " Check the topic (loginwatch topics check), its size limit, and that enough replicas are in sync"
-    )
+def _named(code: int) -> str:
+    """An error of Kafka's in words, and by the name under which it is found."""
+    error = KafkaError(code)
+    return f"{error.str()} ({error.name()})"
+
+
+def _why(error: BaseException) -> str:
+    """What happened, with what caused it: aiokafka says of a connection only that it is closed."""
+    if isinstance(error, errors.BrokerResponseError):
+        return ": ".join([_named(error.errno), *map(str, error.args)])
+    text, cause = str(error) or type(error).__name__, error.__cause__
+    return f"{text}: {_why(cause)}" if isinstance(cause, Exception) else text
+
+
+def _is_shut_out(error: BaseException) -> bool:
+    """Whether Kafka does not accept who we are, or we do not accept Kafka's certificate."""
+    if isinstance(error, ssl.SSLError):
+        return any(word in (error.reason or "") for word in ("CERTIFICATE", "UNKNOWN_CA"))
+    return isinstance(error, NOT_LET_IN) or (error.__cause__ is not None and _is_shut_out(error.__cause__))

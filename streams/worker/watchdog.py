@@ -8,11 +8,12 @@ committed. Kafka being away is not our stall: the clock starts anew when it answ
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
 from streams.errors import StalledError
+from streams.worker.delivery import Trouble
 from streams.worker.progress import Progress
 
 log = structlog.get_logger(__name__)
@@ -24,8 +25,9 @@ SETTLE_FACTOR = 3
 """A rebalance waits for every member of the group, so it may take several stall timeouts."""
 
 
-def stalls(progress: Progress, timeout_s: float, now: float) -> Iterator[str]:
-    """Every way in which the worker stands still at `now`, as a sentence."""
+def stalls(progress: Progress, timeout_s: float, now: float, troubles: Sequence[Trouble] = ()) -> Iterator[str]:
+    """Every way in which the worker stands still at `now`, as a sentence; with what its producers wait for, if they do."""
+    why = "".join(f". {trouble.sentence}" for trouble in troubles if trouble.sentence is not None)
     silent = now - progress.loop_beat
     if silent > timeout_s:
         yield f"the event loop has not run for {silent:.0f} s"
@@ -42,7 +44,8 @@ def stalls(progress: Progress, timeout_s: float, now: float) -> Iterator[str]:
         position = max(seen.processed, seen.committed, 0)
         idle = now - max(seen.processed_at, seen.since, progress.count_from)
         if seen.end > position and idle > timeout_s:
-            yield f"{topic} [{partition}]: {seen.end - position} records wait and none was processed for {idle:.0f} s"
+            waits = seen.end - position
+            yield f"{topic} [{partition}]: {waits} records wait and none was processed for {idle:.0f} s{why}"
         idle = now - max(seen.committed_at, seen.since, progress.count_from)
         if seen.processed > seen.committed and idle > timeout_s:
             yield f"{topic} [{partition}]: offset {seen.processed} is processed and not committed for {idle:.0f} s"
@@ -63,11 +66,13 @@ class Watchdog:
         timeout_s: float,
         end: Callable[[str], None] = end_process,
         interval_s: float = INTERVAL_S,
+        troubles: Sequence[Trouble] = (),
     ) -> None:
         self._progress = progress
         self._timeout_s = timeout_s
         self._end = end
         self._interval_s = interval_s
+        self._troubles = troubles
         self._woke = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
@@ -90,6 +95,6 @@ class Watchdog:
             if frozen:  # the whole process was stopped: its numbers are as old as ours
                 self._progress.count_from = self._progress.loop_beat = now
                 continue
-            for sentence in stalls(self._progress, self._timeout_s, now):
+            for sentence in stalls(self._progress, self._timeout_s, now, self._troubles):
                 self._end(sentence)
                 return

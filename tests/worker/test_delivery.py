@@ -11,6 +11,7 @@ from streams.settings import Settings
 from streams.worker.delivery import Deliveries, Sent
 from streams.worker.lease import Lease, LeaseLostError
 from tests.eventually import eventually_async
+from tests.guarded_kafka import GuardedKafka
 from tests.kafka_broker import KafkaBroker
 from tests.worker.harness import configure, everything
 
@@ -52,6 +53,8 @@ async def test_a_stage_without_an_answer_is_sent_again(kafka: KafkaBroker, kafka
         delivering = asyncio.ensure_future(deliveries.deliver(stage(500), lease.epoch))
         await eventually_async(lambda: repeats, 30, what="the stage is repeated")
         assert not delivering.done()
+        assert deliveries.trouble.sentence is not None
+        assert "records of incidents: not acknowledged within 4 s" in deliveries.trouble.sentence
     finally:
         kafka.resume()
 
@@ -64,6 +67,7 @@ async def test_a_stage_without_an_answer_is_sent_again(kafka: KafkaBroker, kafka
     await asyncio.wait_for(delivering, 60)
     renewing.cancel()
 
+    assert deliveries.trouble.sentence is None
     found = await asyncio.to_thread(everything, kafka_settings, "incidents")
     assert {record.value for record in found} == {sent.value for sent in stage(500)}
     deliveries.close()
@@ -93,6 +97,17 @@ async def test_a_record_too_large_for_the_client_is_an_error(kafka_settings: Set
 
     with pytest.raises(DeliveryError, match="too large"):
         await deliveries.deliver([Sent("incidents", bytes(2_000_000), "a")], lease.epoch)
+    deliveries.close()
+
+
+async def test_a_worker_that_kafka_does_not_let_in_ends(guarded_kafka: GuardedKafka) -> None:
+    """After as long as a record may wait; librdkafka itself would try without end and say only that time ran out."""
+    lease = member(4.5)
+    deliveries = Deliveries(guarded_kafka.by_password("PLAIN", "not-the-password"), lease)
+
+    with pytest.raises(DeliveryError, match=r"not acknowledged within 3 s.*uthentication failed.*check sasl_username"):
+        await asyncio.wait_for(deliveries.deliver(stage(10), lease.epoch), 60)
+    assert deliveries.trouble.sentence is None
     deliveries.close()
 
 

@@ -3,13 +3,23 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from time import monotonic
 
 import pytest
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError
 from confluent_kafka import KafkaError
+from confluent_kafka.admin import (
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialAlteration,
+    UserScramCredentialDeletion,
+    UserScramCredentialUpsertion,
+)
+from structlog.testing import capture_logs
 
+from streams.bus.clients import new_admin
 from streams.bus.embedded import PRODUCE, EmbeddedBroker
 from streams.errors import DeliveryError
 from streams.settings import Settings
@@ -17,13 +27,23 @@ from streams.topology import changelog
 from streams.worker import produce, state_delivery
 from streams.worker.lease import Lease, LeaseLostError
 from streams.worker.state_delivery import StateDeliveries
+from tests.bus.certificates import make_certificates
+from tests.conftest import require_kafka
 from tests.eventually import eventually_async
-from tests.guarded_kafka import GuardedKafka
+from tests.guarded_kafka import PASSWORD, GuardedKafka
 from tests.kafka_broker import KafkaBroker
 from tests.worker.harness import Seen, configure, everything
 from tests.worker.test_batch_writer import laid_out
 
 pytestmark = pytest.mark.kafka
+
+INIT_PRODUCER_ID = 22
+"""Kafka's number of this request."""
+AUTHORIZER = """
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+"""
+"""Who comes without a name may do everything, as these tests do; nobody else may do anything."""
 
 Placed = tuple[int, bytes, bytes | None]
 
@@ -41,13 +61,13 @@ class Sender:
 
     def __init__(self, settings: Settings, session_timeout_s: float = 30) -> None:
         self.lease = Lease(session_timeout_s, 60)
-        self.lease.joined()
         self.repeats: list[float] = []
         self.settings = settings
         self.topic = changelog(settings).name
         self.deliveries = StateDeliveries(
             settings, self.lease, self.topic, on_repeat=lambda: self.repeats.append(monotonic())
         )
+        self.lease.joined()  # not before: the first sender of a version compiles
         self._renewing = asyncio.ensure_future(self._renew())
 
     async def _renew(self) -> None:
@@ -95,6 +115,7 @@ async def test_a_delivered_stage_is_on_the_changelog(sender: Sender) -> None:
     ]
 
     await sender(records)
+    sender.repeats.clear()  # a topic that was just made may have no leader yet
     await sender([])
     await sender(stage(3, "again"))
 
@@ -127,14 +148,14 @@ async def test_a_stage_waits_for_kafka_to_come_back(fresh_kafka: KafkaBroker) ->
     fresh_kafka.kill()
     sender = Sender(fresh_kafka.settings, session_timeout_s=6)
     delivering = asyncio.ensure_future(sender(stage(100)))
-    await eventually_async(lambda: sender.deliveries.last_error, 30, what="it is said that Kafka is away")
+    await eventually_async(lambda: sender.deliveries.trouble.sentence, 30, what="it is said that Kafka is away")
     await asyncio.to_thread(fresh_kafka.start)
     await asyncio.wait_for(delivering, 60)
-    assert sender.deliveries.last_error is None
+    assert sender.deliveries.trouble.sentence is None
 
     await asyncio.to_thread(fresh_kafka.kill)
     delivering = asyncio.ensure_future(sender(stage(100, "second")))
-    await eventually_async(lambda: sender.deliveries.last_error, 30, what="it is said again")
+    await eventually_async(lambda: sender.deliveries.trouble.sentence, 30, what="it is said again")
     await asyncio.to_thread(fresh_kafka.start)
     await asyncio.wait_for(delivering, 60)
 
@@ -308,6 +329,155 @@ async def test_several_leaders_and_passing_errors() -> None:
         assert seen_by_partition(await sender.found()) == by_partition([*stage(200, "first"), *stage(200, "second")])
         assert len(sender.deliveries._brokers._connections) > 1
         await sender.close()
+
+
+async def test_what_kafka_refuses_for_the_moment_is_told() -> None:
+    """Once when it begins, with the topic and Kafka's reason, once when it is over; every repetition is counted."""
+    with EmbeddedBroker(Settings(partitions=4)) as broker, capture_logs() as said:
+        sender = Sender(broker.settings)
+        broker.fail(PRODUCE, [KafkaError.NOT_ENOUGH_REPLICAS] * 4)
+        delivering = asyncio.ensure_future(sender(stage(200)))
+
+        sentence = await eventually_async(lambda: sender.deliveries.trouble.sentence, 30, what="it is said why")
+        await asyncio.wait_for(delivering, 30)
+
+        assert sentence == (
+            f"Kafka does not take records of {sender.topic}: Broker: Not enough in-sync replicas (NOT_ENOUGH_REPLICAS)"
+        )
+        assert sender.deliveries.trouble.sentence is None
+        assert [(line["log_level"], line.get("topic"), line.get("reason")) for line in said] == [
+            ("warning", sender.topic, "Broker: Not enough in-sync replicas (NOT_ENOUGH_REPLICAS)"),
+            ("info", sender.topic, None),
+        ]
+        assert len(sender.repeats) == 4
+        await sender.close()
+
+
+async def test_a_membership_that_ends_takes_its_trouble_with_it() -> None:
+    """A worker that has nothing to send any more is ready again, whatever Kafka refuses."""
+    with EmbeddedBroker(Settings(partitions=4)) as broker:
+        sender = Sender(broker.settings)
+        broker.fail(PRODUCE, [KafkaError.NOT_ENOUGH_REPLICAS] * 100)
+        delivering = asyncio.ensure_future(sender(stage(20)))
+        await eventually_async(lambda: sender.deliveries.trouble.sentence, 30, what="it is said why")
+
+        sender.lease.lost()
+        with pytest.raises(LeaseLostError):
+            await asyncio.wait_for(delivering, 30)
+
+        assert sender.deliveries.trouble.sentence is None
+        await sender.close()
+
+
+async def test_a_batch_that_arrived_damaged_is_sent_again() -> None:
+    """Once in a while a checksum does not fit and the next time does; where it never fits the worker says what may be broken."""
+    with EmbeddedBroker(Settings(partitions=4)) as broker:
+        sender = Sender(broker.settings)
+        for _ in range(2):
+            broker.fail(PRODUCE, [KafkaError.INVALID_MSG] * 3)
+            await sender(stage(200))
+
+        broker.fail(PRODUCE, [KafkaError.INVALID_MSG] * 100)
+        with pytest.raises(DeliveryError, match=r"INVALID_MSG.*The bytes changed on their way"):
+            await asyncio.wait_for(sender(stage(200)), 30)
+
+        assert len(sender.repeats) == 6 + state_delivery.MOST_CORRUPT
+        await sender.close()
+
+
+@pytest.mark.parametrize(
+    ("request_kind", "code", "right"),
+    [
+        (PRODUCE, KafkaError.TOPIC_AUTHORIZATION_FAILED, "to describe the topic and to write to it"),
+        (INIT_PRODUCER_ID, KafkaError.CLUSTER_AUTHORIZATION_FAILED, "to write idempotently"),
+    ],
+)
+async def test_a_right_that_is_missing_is_an_error(request_kind: int, code: int, right: str) -> None:
+    """Waiting gives nobody a right: it says which one to give."""
+    with EmbeddedBroker(Settings(partitions=4)) as broker:
+        sender = Sender(broker.settings)
+        broker.fail(request_kind, [code] * 100)
+
+        with pytest.raises(DeliveryError, match=rf"authorization failed.*the right {right}"):
+            await asyncio.wait_for(sender(stage(20)), 30)
+        await sender.close()
+
+
+async def test_a_topic_that_the_user_may_not_see_is_an_error(tmp_path: Path) -> None:
+    """Kafka does not say that it exists: the worker does not look for it, it says which right to give."""
+    require_kafka()
+    kafka = GuardedKafka(tmp_path)
+    kafka.configure(AUTHORIZER)
+    with kafka:
+        kafka.with_topics()
+        sender = Sender(kafka.by_password("PLAIN"))
+
+        with pytest.raises(DeliveryError, match=r"Topic authorization failed.*the right to describe the topic"):
+            await asyncio.wait_for(sender(stage(20)), 30)
+        await sender.close()
+
+
+def guard(kafka: GuardedKafka, user: str) -> Settings:
+    """Settings of a user that this Kafka does not know yet."""
+    kafka.wipe()
+    kafka.with_topics()
+    return kafka.by_password("SCRAM-SHA-512").model_copy(update={"sasl_username": user})
+
+
+def change_user(kafka: GuardedKafka, *changes: UserScramCredentialAlteration) -> None:
+    admin = new_admin(kafka.settings)
+    for future in admin.alter_user_scram_credentials(list(changes)).values():
+        future.result(30)
+
+
+def addition(user: str) -> UserScramCredentialUpsertion:
+    return UserScramCredentialUpsertion(user, SCRAM, PASSWORD.encode())
+
+
+SCRAM = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+
+
+async def test_a_password_that_is_refused_for_a_while_is_waited_with(guarded_kafka: GuardedKafka) -> None:
+    """The reason is said, as Kafka gives it, and the states are delivered as soon as Kafka lets the worker in."""
+    sender = Sender(guard(guarded_kafka, "newcomer"))
+    delivering = asyncio.ensure_future(sender(stage(100)))
+    sentence = await eventually_async(lambda: sender.deliveries.trouble.sentence, 30, what="it is said why")
+    assert "uthentication failed" in sentence
+
+    await asyncio.to_thread(change_user, guarded_kafka, addition("newcomer"))
+    await asyncio.wait_for(delivering, 30)
+
+    assert sender.deliveries.trouble.sentence is None
+    assert seen_by_partition(await sender.found()) == by_partition(stage(100))
+    await sender.close()
+
+
+async def test_a_worker_that_kafka_lets_in_no_more_ends(guarded_kafka: GuardedKafka) -> None:
+    """Its heartbeats are answered on connections that are older than the new password: it says what to do."""
+    settings = guard(guarded_kafka, "leaver")
+    await asyncio.to_thread(change_user, guarded_kafka, addition("leaver"))
+    sender = Sender(settings, session_timeout_s=4.5)
+    await sender(stage(4))
+    await asyncio.to_thread(
+        change_user, guarded_kafka, UserScramCredentialDeletion("leaver", ScramMechanism.SCRAM_SHA_512)
+    )
+    sender.deliveries._brokers.drop()
+
+    with pytest.raises(DeliveryError, match=r"uthentication failed.*check sasl_username, the password"):
+        await asyncio.wait_for(sender(stage(4)), 30)
+    await sender.close()
+
+
+async def test_a_kafka_whose_certificate_is_not_believed_ends_the_worker(
+    guarded_kafka: GuardedKafka, tmp_path: Path
+) -> None:
+    """The reason is OpenSSL's, not only that there is no connection."""
+    settings = guarded_kafka.by_password("PLAIN", ca=make_certificates(tmp_path).ca)
+    sender = Sender(settings, session_timeout_s=4.5)
+
+    with pytest.raises(DeliveryError, match=r"certificate verify failed.*the TLS files"):
+        await asyncio.wait_for(sender(stage(4)), 30)
+    await sender.close()
 
 
 def test_what_is_used_of_aiokafkas_connection_exists() -> None:

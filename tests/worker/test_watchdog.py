@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from streams.worker.delivery import Trouble
 from streams.worker.progress import Progress
 from streams.worker.watchdog import Watchdog, stalls
 from tests.eventually import eventually
@@ -64,6 +65,27 @@ def test_records_that_wait_while_none_is_processed_are_a_stall(progress: Progres
     alive(progress, clock)
 
     assert sentences(progress, clock) == ["logins [0]: 50 records wait and none was processed for 61 s"]
+
+
+def test_what_the_producers_wait_for_is_said_with_the_stall(progress: Progress, clock: Clock) -> None:
+    """Whoever reads why the worker was ended reads what Kafka had against its records."""
+    trouble = Trouble()
+    trouble.goes_on("blocks", "too few")
+    trouble.over()
+    waiting = Trouble()
+    waiting.goes_on("states", "Broker: Not enough in-sync replicas (NOT_ENOUGH_REPLICAS)")
+    progress.partitions[LOGINS].end = 150
+    clock.now += 61
+    alive(progress, clock)
+    ended: list[str] = []
+
+    watchdog = Watchdog(progress, 60, ended.append, interval_s=0.01, troubles=[trouble, waiting])
+    watchdog.start()
+    eventually(lambda: ended, what="the stall is seen")
+    watchdog.stop()
+
+    refused = "Kafka does not take records of states: Broker: Not enough in-sync replicas (NOT_ENOUGH_REPLICAS)"
+    assert ended == [f"logins [0]: 50 records wait and none was processed for 61 s. {refused}"]
 
 
 def test_processing_without_commits_is_a_stall(progress: Progress, clock: Clock) -> None:
