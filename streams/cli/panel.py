@@ -47,7 +47,7 @@ def create_owner(
     with Store(run.settings.panel_database.get_secret_value()) as store:
         link = owners.create_owner(store, run.settings, name, actor=actor())
     hours = run.settings.panel_invitation_hours
-    run.out.done(f"Open this link within {hours} hours; it works once:\n{link}", {"name": name, "link": link})
+    run.out.done(f"Open this link within {hours} hours; it works once: {link}", {"name": name, "link": link})
 
 
 def sign_in_link(

@@ -88,7 +88,8 @@ def metrics() -> str:
 
 
 def topics() -> str:
-    """All topics and the fields of their records, from `streams/topology.py` and `schemas/`."""
+    """All topics, who needs which rights on them, and the fields of their records."""
+    from streams.cli import kafka_rights as rights
     from streams.records.schemas import latest
     from streams.settings import Settings
     from streams.topology import JSON_EVENT, TOPICS, changelog
@@ -113,12 +114,17 @@ def topics() -> str:
         )
         for topic in listed
     ]
-    parts = [_table(head, rows)]
+    parts = [_table(head, rows), f"## Rights\n\n{rights.INTRO}\n\n{rights.EXAMPLE}\n"]
+    for title, needed in (("Process", rights.PROCESSES), ("Command", rights.COMMAND_LINE)):
+        parts.append(_table((title, *rights.HEAD), tuple(rights.rows(needed))))
+    parts.append(f"{rights.OUTRO}\n")
     for record in dict.fromkeys(topic.record for topic in TOPICS if topic.record != JSON_EVENT):
         schema = latest(record)
         parts.append(f"## {record}\n\n{schema.source['doc']} Schema: `schemas/{record}.{schema.version}.avsc`.\n")
         parts.extend(_records(schema.source, record))
-    return _page("Topics and records", "streams/topology.py and schemas/", intro, "\n".join(parts))
+    return _page(
+        "Topics and records", "streams/topology.py, streams/cli/kafka_rights.py and schemas/", intro, "\n".join(parts)
+    )
 
 
 def command_line() -> str:
@@ -257,7 +263,9 @@ def _default(value: Any) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, tuple):
         value = ",".join(value)
-    text = "" if type(value).__name__ == "SecretStr" else str(value)
+    if type(value).__name__ == "SecretStr":
+        value = value.get_secret_value()  # a default is no secret
+    text = str(value)
     return f"`{text}`" if text else "(empty)"
 
 

@@ -1,6 +1,7 @@
 """docker-compose.yml and the image: every command, setting, port and health check in them exists."""
 
 import re
+import stat
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -126,15 +127,43 @@ def test_the_image_has_the_workers_hot_path_compiled_and_the_worker_finds_it() -
     assert any(mount.startswith(f"{folder}:uid=10001,") for mount in OURS["worker"]["tmpfs"])
 
 
+def make_secrets(root: Path) -> Path:
+    """Run the script in a copy of its folder below `root`; the folder of the secrets."""
+    folder = root / "deploy/compose"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "make-secrets").write_bytes((ROOT / "deploy/compose/make-secrets").read_bytes())
+    subprocess.run(["sh", str(folder / "make-secrets")], check=True, capture_output=True)
+    return folder / "secrets"
+
+
+def test_secrets_are_read_by_the_containers_user_and_by_nobody_else_here(tmp_path: Path) -> None:
+    """Each file is mounted alone, so the folder may be closed; those that an operator fills are filled by their owner."""
+    folder = make_secrets(tmp_path)
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
+
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert sorted(modes) == sorted(Path(secret["file"]).name for secret in COMPOSE["secrets"].values())
+    for name, mode in modes.items():
+        empty = not (folder / name).read_bytes()
+        assert mode == (0o644 if empty else 0o444), name
+
+
+def test_secrets_that_are_there_stay(tmp_path: Path) -> None:
+    """Also one that was written by hand."""
+    folder = make_secrets(tmp_path)
+    (folder / "doveadm_api_key").write_text("from dovecot.conf")
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+
+    make_secrets(tmp_path)
+
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
 def test_compose_itself_takes_the_file(tmp_path: Path) -> None:
     """By `docker-compose config`, with the secrets that make-secrets writes."""
     require_tools("docker-compose")
-    script = ROOT / "deploy/compose/make-secrets"
-    folder = tmp_path / "deploy/compose"
-    folder.mkdir(parents=True)
-    (folder / "make-secrets").write_bytes(script.read_bytes())
     (tmp_path / "docker-compose.yml").write_bytes((ROOT / "docker-compose.yml").read_bytes())
-    subprocess.run(["sh", str(folder / "make-secrets")], check=True, capture_output=True)
+    make_secrets(tmp_path)
 
     done = subprocess.run(
         ["docker-compose", "-f", str(tmp_path / "docker-compose.yml"), "config", "--quiet"],

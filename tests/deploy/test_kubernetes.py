@@ -7,15 +7,17 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from pydantic import SecretStr
 from typer.main import get_command
 
 from streams.bus.health import parse_listen
 from streams.cli.app import make_app
 from streams.cli.health import LISTENS
-from streams.settings import load_settings
+from streams.settings import Settings, load_settings
 
 BASE = Path(__file__).parents[2] / "deploy/kubernetes/base"
 EXAMPLE = BASE.parent / "example"
+OPERATIONS = Path(__file__).parents[2] / "docs/operations.md"
 VERSION = "1.37"
 OTHERS = {"Kustomization", "PodMonitor"}
 """Kinds that Kubernetes itself does not know."""
@@ -72,6 +74,37 @@ def test_the_settings_exist() -> None:
 
     for given in (SETTINGS, SETTINGS | example):
         load_settings(environment={name: value for name, value in given.items() if name != "LOGINWATCH_SECRETS_DIR"})
+
+
+def test_an_upgrade_can_choose_what_it_applies() -> None:
+    """Each has its name as a label, by which the page of operations takes one after the other, the panel and what it asks last."""
+    labels = {
+        each["metadata"]["name"]: each["metadata"]["labels"]["app.kubernetes.io/name"]
+        for _, each in documents(BASE)
+        if each["kind"] in ("Deployment", "StatefulSet", "Job")
+    }
+    chosen = re.findall(r"kubectl apply -k \$k -l \"?\$name(?:=| in \()([\w,]+)", OPERATIONS.read_text())
+
+    assert labels == {name: name for name, _ in PODS}
+    assert [set(names.split(",")) for names in chosen] == [
+        {"topics"},
+        set(labels) - {"topics", "worker", "panel", "canary"},
+        {"worker"},
+    ]
+
+
+def test_the_secrets_that_the_example_names_are_settings() -> None:
+    """And enforcement, which has nobody to tell there, does not run."""
+    text = (EXAMPLE / "kustomization.yaml").read_text()
+    named = set(re.findall(r"LOGINWATCH_\w+", text)) - {"LOGINWATCH_ENFORCEMENT_DOVEADM_URLS"}
+    settings = SETTINGS | yaml.safe_load((EXAMPLE / "settings.yaml").read_text())["data"]
+
+    assert len(named) == 6
+    for name in named:
+        field = Settings.model_fields[name.removeprefix("LOGINWATCH_").lower()]
+        assert isinstance(field.default, SecretStr), name
+    assert not any(name.startswith("LOGINWATCH_ENFORCEMENT_") and "LISTEN" not in name for name in settings)
+    assert yaml.safe_load(text)["replicas"] == [{"name": "enforcement", "count": 0}]
 
 
 @pytest.mark.parametrize(("name", "pod"), PODS, ids=[name for name, _ in PODS])
