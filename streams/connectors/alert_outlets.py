@@ -6,28 +6,39 @@ answered by the receiver. Syslog has no answer: an event counts as taken when th
 its way when a connection broke may be lost. Decision: everything blocks, since every outlet has a thread of its own.
 """
 
+import asyncio
+import gc
 import os
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-import httpx
+import aiohttp
 import orjson
+from confluent_kafka import KafkaException
 
+from streams.bus.clients import Heard, new_consumer, reason
 from streams.bus.health import parse_listen
+from streams.bus.partitions import partitions_of, reader_config
 from streams.bus.producer import Producer
-from streams.connectors.enforcement_queue import Verdict
+from streams.connectors.enforcement_queue import Reply, Verdict
 from streams.connectors.ocsf import Event
-from streams.connectors.receivers import Receiver, tls_of
+from streams.connectors.receivers import Receiver, session_of, tls_of
 from streams.connectors.syslog import framed, syslog_message
-from streams.connectors.webhook import reply_to, signature_of
+from streams.connectors.webhook import post, signature_of
 from streams.core.refusal import Refused
+from streams.errors import BrokerUnavailableError, DeliveryError, TopicError
 from streams.settings import Settings
 from streams.topology import ALERTS
 
-FLUSH_S = 130
-"""Longer than the producer retries; after that a record is lost, and the process ends."""
+TAKE_MS = 30_000
+"""How long Kafka may take for an event; then it is tried again, and may be there twice."""
+FLUSH_S = TAKE_MS / 1000 + 10
+FATAL = (DeliveryError, KafkaException, SystemError)
+"""How a producer ends for good: confluent-kafka raises a fatal error amid other callbacks, which Python then calls a SystemError."""
 
 
 class AwayError(Exception):
@@ -38,6 +49,9 @@ class Outlet(Protocol):
     """One place that events go to."""
 
     name: str
+
+    def check(self) -> None:
+        """Look whether it could take events, as far as one can without one. Raises AwayError."""
 
     def deliver(self, account: str, event: Event) -> None:
         """Hand over one event. Raises AwayError to be tried again, Refused for what will never be taken."""
@@ -52,16 +66,51 @@ class TopicOutlet:
     name = "topic"
 
     def __init__(self, settings: Settings) -> None:
-        self._producer = Producer(settings, linger_ms=0)
+        self._settings = settings
+        self._producer = self._new_producer()
+
+    def check(self) -> None:
+        """Is the topic there? Raises AwayError."""
+        heard = Heard()
+        consumer = new_consumer({**reader_config(self._settings, f"{self._settings.app}-alerts"), "error_cb": heard})
+        try:
+            partitions_of(consumer, self._settings, [ALERTS.name], heard)
+        except (BrokerUnavailableError, TopicError) as error:
+            raise AwayError(str(error)) from error
+        finally:
+            consumer.close()
 
     def deliver(self, account: str, event: Event) -> None:
-        """Raises DeliveryError when Kafka does not take it."""
-        self._producer.send(ALERTS.name, orjson.dumps(event), key=account)
-        self._producer.flush(FLUSH_S)
+        """Raises AwayError when Kafka does not take it: no topic, no right to write, too few copies, nobody there."""
+        told: list[DeliveryError | None] = []
+        try:
+            self._producer.send(ALERTS.name, orjson.dumps(event), key=account, on_delivery=told.append)
+            self._producer.flush(FLUSH_S)
+        except FATAL as error:
+            self._begin_anew()
+            raise AwayError(_why(error)) from error
+        if told[0] is not None:
+            raise AwayError(str(told[0])) from told[0]
 
     def close(self) -> None:
-        """Let go."""
-        self._producer.close(1)
+        """Let go; nothing is on its way, since `deliver` waits."""
+        with suppress(*FATAL):
+            self._producer.close(0)
+
+    def _begin_anew(self) -> None:
+        """After an error that the producer remembers it would take nothing more."""
+        self.close()
+        self._producer = self._new_producer()
+        gc.collect()  # the old client and its callbacks hold each other, and with them threads and connections
+
+    def _new_producer(self) -> Producer:
+        return Producer(self._settings, policy="report", delivery_timeout_ms=TAKE_MS, linger_ms=0)
+
+
+def _why(error: BaseException) -> str:
+    """The sentence of Kafka; a SystemError has it as its cause."""
+    known = error.__cause__ if isinstance(error, SystemError) else error
+    return f"topic {ALERTS.name}: {reason(known)}" if isinstance(known, KafkaException) else str(known or error)
 
 
 class FileOutlet:
@@ -74,21 +123,34 @@ class FileOutlet:
         self._most_bytes = most_bytes
         self._keep = keep
 
+    def check(self) -> None:
+        """Open it, and make it if it is not there. Raises AwayError."""
+        with self._away_if_it_fails():
+            os.close(self._open())
+
     def deliver(self, account: str, event: Event) -> None:  # noqa: ARG002 - others key by it
-        """Append and sync, so that a line that was reported is on the disk."""
+        """Append and sync, so that a line that was reported is on the disk. Raises AwayError."""
         line = orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
-        try:
+        with self._away_if_it_fails():
             self._rotate(len(line))
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+            descriptor = self._open()
             try:
                 _write_whole(descriptor, line)
             finally:
                 os.close(descriptor)
-        except OSError as error:
-            raise AwayError(f"cannot write {self._path}: {error.strerror or error}") from error
 
     def close(self) -> None:
         """Nothing is kept open."""
+
+    @contextmanager
+    def _away_if_it_fails(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise AwayError(f"cannot write {self._path}: {error.strerror or error}") from error
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
 
     def _rotate(self, more: int) -> None:
         if not self._path.exists() or self._path.stat().st_size + more <= self._most_bytes:
@@ -125,23 +187,36 @@ class SyslogOutlet:
         self._hostname = socket.gethostname()
         self._connection: socket.socket | None = None
 
+    def check(self) -> None:
+        """Connect; the first event goes over that connection. Raises AwayError."""
+        with self._away_if_it_fails():
+            self._connected()
+
     def deliver(self, account: str, event: Event) -> None:  # noqa: ARG002 - others key by it
-        """Send it over the open connection, or a new one."""
+        """Send it over the open connection, or a new one. Raises AwayError, also when it is not taken in time."""
         message = framed(syslog_message(event, self._hostname))
-        try:
-            if self._connection is None or _is_closed(self._connection):
-                self.close()
-                self._connection = self._connect()
-            self._connection.sendall(message)
-        except (OSError, ssl.SSLError) as error:
-            self.close()
-            raise AwayError(f"syslog server {self._host} port {self._port}: {error}") from error
+        with self._away_if_it_fails():
+            self._connected().sendall(message)
 
     def close(self) -> None:
         """End the connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    @contextmanager
+    def _away_if_it_fails(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:  # those of TLS too
+            self.close()
+            raise AwayError(f"syslog server {self._host} port {self._port}: {error}") from error
+
+    def _connected(self) -> socket.socket:
+        if self._connection is None or _is_closed(self._connection):
+            self.close()
+            self._connection = self._connect()
+        return self._connection
 
     def _connect(self) -> socket.socket:
         plain = socket.create_connection((self._host, self._port), timeout=self._timeout_s)
@@ -156,31 +231,39 @@ class SyslogOutlet:
 
 def _is_closed(connection: socket.socket) -> bool:
     """Has the server ended the connection? It never sends anything else, so whatever can be read is the end."""
+    timeout = connection.gettimeout()
     connection.setblocking(False)
     try:
         return connection.recv(1) == b""
     except (BlockingIOError, ssl.SSLWantReadError):
         return False
     finally:
-        connection.setblocking(True)
+        connection.settimeout(timeout)  # not setblocking(True), which would wait for ever
 
 
 class HookOutlet:
-    """One webhook; the body is the event, signed as enforcement's webhooks are."""
+    """
+    One webhook; the body is the event, signed and posted as enforcement's webhooks are.
+
+    Decision: the client is enforcement's too, on an event loop that runs while an event is posted: only such a client bounds
+    the whole of an exchange. Between two events nobody looks at a connection, so each has its own.
+    """
 
     def __init__(self, receiver: Receiver, settings: Settings) -> None:
+        """Raises ConfigurationError for certificates that cannot be used."""
         self.name = f"webhook-{receiver.name}"
-        self._url = str(receiver.url)
+        self._url = receiver.url
         self._secret = settings.alerts_webhook_secret.get_secret_value()
-        self._client = httpx.Client(
-            timeout=settings.alerts_timeout,
-            verify=tls_of(settings, "alerts_ca_file"),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        self._timeout_s = settings.alerts_timeout
+        self._tls = tls_of(settings, "alerts_ca_file")
+        self._loop = asyncio.Runner()
+        self._session: aiohttp.ClientSession | None = None
+
+    def check(self) -> None:
+        """Nothing that a receiver need understand could be asked."""
 
     def deliver(self, account: str, event: Event) -> None:  # noqa: ARG002 - others key by it
-        """Post it once."""
+        """Post it once. Raises AwayError, and Refused for a status that says so."""
         body = orjson.dumps(event)
         headers = {
             "Content-Type": "application/json",
@@ -188,16 +271,20 @@ class HookOutlet:
             "X-Loginwatch-Delivery": event["metadata"]["uid"],
             "X-Loginwatch-Signature": signature_of(body, self._secret),
         }
-        try:
-            answer = self._client.post(self._url, content=body, headers=headers)
-        except httpx.HTTPError as error:
-            raise AwayError(f"{self.name}: {error or type(error).__name__}") from error
-        reply = reply_to(answer.status_code)
+        reply = self._loop.run(self._post(body, headers))
         if reply.verdict is Verdict.NEVER:
-            raise Refused("alert-refused", f"{self.name} {reply.sentence}")
+            raise Refused("alert-refused", f"{self.name}: {reply.sentence}")
         if reply.verdict is not Verdict.DONE:
-            raise AwayError(f"{self.name} {reply.sentence}")
+            raise AwayError(f"{self.name}: {reply.sentence}")
 
     def close(self) -> None:
         """End the connections."""
-        self._client.close()
+        if self._session is not None:
+            self._loop.run(self._session.close())
+            self._session = None
+        self._loop.close()
+
+    async def _post(self, body: bytes, headers: dict[str, str]) -> Reply:
+        if self._session is None:  # it belongs to a loop that runs
+            self._session = session_of(self._tls, self._timeout_s, reuse=False)
+        return await post(self._session, self._url, body, headers)

@@ -5,6 +5,9 @@ Every outlet is followed on its own, from its own position on the topics, in a t
 another. An outlet that is away is tried again with backoff, in order, until it is back; what it refuses for good goes to
 `dead-letters`. At least once: after a crash some events come again, with the same `metadata.uid`.
 `ocsf` says what an event looks like, `alert_outlets` where it goes.
+
+Decision: one record is read at a time. Only `read` commits and keeps the membership of the group, so of a batch that takes
+minutes nothing would be committed, and for longer than five it would come again for ever. librdkafka has read ahead anyway.
 """
 
 import signal
@@ -43,8 +46,11 @@ EVENT_OF: dict[str, Callable[[dict[str, object], str], Event]] = {
 SESSION_TIMEOUT_MS = 15_000
 """After this time of silence Kafka gives an exporter's partitions to another."""
 READ_S = 0.5
-READ_MOST = 100
+MEASURE_EVERY_S = 1.0
+CHECK_EVERY_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+LETTER_S = 130.0
+"""Longer than a producer retries, and with a delivery before it (two minutes at most) less than the five between two reads."""
 
 
 class Follower:
@@ -61,7 +67,7 @@ class Follower:
     ) -> None:
         self.outlet = outlet
         self.trouble = ""
-        """Why nothing gets out now, a sentence; empty while all is well."""
+        """Why the outlet takes nothing now, a sentence; empty while all is well."""
         self.failure: Exception | None = None
         """What ended `run`."""
         self._settings = settings
@@ -72,6 +78,8 @@ class Follower:
         self._version = metadata.version("loginwatch")
         self._up = metrics.of(ALERTS_UP, outlet=outlet.name)
         self._lag = metrics.of(ALERTS_LAG, outlet=outlet.name)
+        self._kafka_trouble = ""
+        self._check_at = self._measure_at = monotonic()
 
     def run(self, stopping: threading.Event) -> None:
         """Follow until `stopping`; an error that cannot be waited out is left in `failure`."""
@@ -92,53 +100,70 @@ class Follower:
 
     def problems(self) -> list[str]:
         """Why events do not flow, a sentence each."""
-        return [self.trouble] if self.trouble else []
+        return [text for text in (self.trouble, self._kafka_trouble) if text]
 
     def _follow(self, reader: GroupReader, dead: DeadLetters, letters: Producer, stopping: threading.Event) -> None:
-        looked = monotonic()
+        self._check()
         while not stopping.is_set():
-            for record in reader.read(READ_S, READ_MOST):
+            for record in reader.read(READ_S, 1):
                 if self._settings.is_canary(record.key):
-                    self._metrics.of(ALERTS_SENT, outlet=self.outlet.name, outcome="canary").inc()
+                    self._count("canary")
                 elif record.value is not None and not self._handle(reader, record, dead, letters, stopping):
                     return
                 reader.done(record)
-            if reader.last_error:
-                self.trouble = f"Kafka: {reader.last_error}"
-            elif self.trouble.startswith("Kafka: "):
-                self.trouble = ""
-            if monotonic() - looked > 1:
-                looked = monotonic()
-                self._lag.set(reader.lag())
+            self._measure(reader)
+            # a record is tried until it is through, so what is left here is a check that failed, and nothing to deliver
+            if self.trouble and monotonic() >= self._check_at:
+                self._check()
+
+    def _check(self) -> None:
+        """Show what is wrong with the outlet before the first event comes, which may be in a month."""
+        try:
+            self.outlet.check()
+        except AwayError as error:
+            self._is_away(str(error))
+        else:
+            self._is_back()
+        self._check_at = monotonic() + CHECK_EVERY_S
+
+    def _measure(self, reader: GroupReader) -> None:
+        self._kafka_trouble = f"Kafka: {reader.last_error}" if reader.last_error else ""
+        if monotonic() >= self._measure_at:
+            self._measure_at = monotonic() + MEASURE_EVERY_S
+            self._lag.set(reader.lag() + reader.open_records())
 
     def _handle(
         self, reader: GroupReader, record: Record, dead: DeadLetters, letters: Producer, stopping: threading.Event
     ) -> bool:
         """Deliver one record, however long it takes; False when told to stop before it was."""
         pause = FIRST_PAUSE_S
-        while True:
-            try:
-                self._deliver(record)
-            except Refused as refusal:
-                place = (record.topic, record.partition, record.offset, record.timestamp_ms)
-                dead.write(*place, record.key, record.value, refusal)
-                letters.flush(self._settings.alerts_timeout + 120)
-                self._metrics.of(ALERTS_SENT, outlet=self.outlet.name, outcome="refused").inc()
-                return True
-            except (AwayError, RegistryUnavailableError) as error:
-                self._is_away(str(error))
-            else:
-                self._is_back()
-                return True
+        while not self._is_through(record, dead, letters):
             if not self._wait(reader, pause, stopping):
                 return False
             pause = min(2 * pause, LONGEST_PAUSE_S)
+        return True
+
+    def _is_through(self, record: Record, dead: DeadLetters, letters: Producer) -> bool:
+        """Try once; what is refused for good is through too. Raises DeliveryError when its dead letter was lost."""
+        try:
+            self._deliver(record)
+        except Refused as refusal:
+            place = (record.topic, record.partition, record.offset, record.timestamp_ms)
+            dead.write(*place, record.key, record.value, refusal)
+            letters.flush(LETTER_S)
+            self._count("refused")
+        except (AwayError, RegistryUnavailableError) as error:
+            self._is_away(str(error))
+            self._count("retried")
+            return False
+        self._is_back()
+        return True
 
     def _deliver(self, record: Record) -> None:
         value = self._codec.decode(BY_NAME[record.topic].record, record.value or b"")
         event = EVENT_OF[record.topic](value, self._version)
         self.outlet.deliver(value["account"], event)
-        self._metrics.of(ALERTS_SENT, outlet=self.outlet.name, outcome="delivered").inc()
+        self._count("delivered")
         if self._counts_reviews and record.topic == REVIEWS.name:
             self._metrics.of(REVIEWED, verdict=value["verdict"]).inc()
 
@@ -147,7 +172,6 @@ class Follower:
             log.warning("an outlet of alerts is away; it is tried again", outlet=self.outlet.name, error=why)
         self.trouble = why
         self._up.set(0)
-        self._metrics.of(ALERTS_SENT, outlet=self.outlet.name, outcome="retried").inc()
 
     def _is_back(self) -> None:
         if self.trouble:
@@ -155,13 +179,16 @@ class Follower:
         self.trouble = ""
         self._up.set(1)
 
-    @staticmethod
-    def _wait(reader: GroupReader, seconds: float, stopping: threading.Event) -> bool:
+    def _count(self, outcome: str) -> None:
+        self._metrics.of(ALERTS_SENT, outlet=self.outlet.name, outcome=outcome).inc()
+
+    def _wait(self, reader: GroupReader, seconds: float, stopping: threading.Event) -> bool:
         """Wait, as a member of the group that reads nothing meanwhile. False when told to stop."""
         until = monotonic() + seconds
         reader.pause()
-        while (left := until - monotonic()) > 0 and not stopping.wait(0):
-            reader.read(min(left, READ_S))
+        while (left := until - monotonic()) > 0 and not stopping.is_set():
+            reader.read(min(left, READ_S), 1)
+            self._measure(reader)
         reader.resume()
         return not stopping.is_set()
 

@@ -74,9 +74,18 @@ def _is_loopback(host: str) -> bool:
 
 def new_session(settings: Settings) -> aiohttp.ClientSession:
     """The HTTP client of all receivers; on the running event loop. Raises ConfigurationError for unusable certificates."""
+    return session_of(tls_of(settings), settings.enforcement_timeout)
+
+
+def session_of(tls: ssl.SSLContext, total_s: float, *, reuse: bool = True) -> aiohttp.ClientSession:
+    """
+    A client that gives every request `total_s`, all of it; on the running event loop.
+
+    Without `reuse` every request has a connection of its own.
+    """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=tls_of(settings)),
-        timeout=aiohttp.ClientTimeout(total=settings.enforcement_timeout),
+        connector=aiohttp.TCPConnector(limit=0, ssl=tls, force_close=not reuse),
+        timeout=aiohttp.ClientTimeout(total=total_s),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": "loginwatch"},
     )

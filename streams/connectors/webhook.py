@@ -11,9 +11,11 @@ import hashlib
 import hmac
 import json
 import uuid
+from collections.abc import Mapping
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from streams.connectors.enforcement_queue import Block, Order, Reply, Verdict
 from streams.connectors.receivers import Receiver, trouble_of
@@ -89,6 +91,19 @@ def _wait_ms(retry_after: str | None) -> int:
     return min(int(text), MOST_RETRY_AFTER_S) * 1000
 
 
+async def post(session: aiohttp.ClientSession, url: URL, body: bytes, headers: Mapping[str, str]) -> Reply:
+    """
+    Post it once, and look at the status only.
+
+    The session's total timeout bounds all of it, however slowly an answer trickles; the answer's body is left unread.
+    """
+    try:
+        async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+            return reply_to(response.status, response.headers.get("Retry-After"))
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        return Reply(Verdict.AWAY, "retried", trouble_of(error))
+
+
 class Webhook:
     """One receiver of webhooks."""
 
@@ -124,8 +139,4 @@ class Webhook:
         delivery = delivery_id(self.name, order.block)
         body = body_of(order.block, delivery)
         headers = headers_of(order.block, delivery, body, self._secret)
-        try:
-            async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
-                return reply_to(response.status, response.headers.get("Retry-After"))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            return Reply(Verdict.AWAY, "retried", trouble_of(error))
+        return await post(self._session, self._url, body, headers)

@@ -3,7 +3,7 @@
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -14,10 +14,10 @@ import pytest
 from streams.bus.embedded import EmbeddedBroker
 from streams.bus.producer import Producer
 from streams.bus.tail import Tail
-from streams.connectors.alert_outlets import AwayError, FileOutlet, SyslogOutlet
+from streams.connectors.alert_outlets import AwayError, FileOutlet, Outlet, SyslogOutlet
 from streams.connectors.alerts import Follower, outlets, run
 from streams.errors import ConfigurationError
-from streams.metrics import ALERTS_SENT, REVIEWED, Metrics
+from streams.metrics import ALERTS_LAG, ALERTS_SENT, ALERTS_UP, REVIEWED, Metric, Metrics
 from streams.settings import Settings
 from streams.topology import ALERTS, BY_NAME
 from tests.bus.certificates import Certificates, make_certificates
@@ -49,14 +49,8 @@ def write(settings: Settings, *records: tuple[str, dict[str, Any] | bytes]) -> N
 
 
 @contextmanager
-def exporting(settings: Settings) -> Iterator[Metrics]:
-    """The exporter at work; stopped in good order at the end."""
-    metrics, stopping = Metrics("alerts"), threading.Event()
-    followers = [
-        # the embedded broker waits a session timeout at every change of a group's members
-        Follower(outlet, settings, metrics, counts_reviews=number == 0, session_timeout_ms=1_500)
-        for number, outlet in enumerate(outlets(settings))
-    ]
+def following(followers: Sequence[Follower], stopping: threading.Event) -> Iterator[None]:
+    """The followers at work; stopped in good order at the end."""
     failures: list[BaseException] = []
 
     def work() -> None:
@@ -68,11 +62,33 @@ def exporting(settings: Settings) -> Iterator[Metrics]:
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        yield metrics
+        yield
     finally:
         stopping.set()
         thread.join(60)
     assert failures == []
+    assert not thread.is_alive()
+
+
+def follower(outlet: Outlet, settings: Settings, metrics: Metrics, *, counts_reviews: bool = False) -> Follower:
+    # the embedded broker waits a session timeout at every change of a group's members
+    return Follower(outlet, settings, metrics, counts_reviews=counts_reviews, session_timeout_ms=1_500)
+
+
+@contextmanager
+def exporting(settings: Settings) -> Iterator[Metrics]:
+    """The exporter at work; stopped in good order at the end."""
+    metrics = Metrics("alerts")
+    followers = [
+        follower(outlet, settings, metrics, counts_reviews=number == 0)
+        for number, outlet in enumerate(outlets(settings))
+    ]
+    with following(followers, threading.Event()):
+        yield metrics
+
+
+def gauge(metrics: Metrics, metric: Metric, outlet: str) -> float:
+    return float(metrics.of(metric, outlet=outlet)._value.get())
 
 
 def count(metrics: Metrics, outlet: str, outcome: str) -> float:
@@ -230,6 +246,8 @@ def test_a_syslog_server_with_a_strange_certificate_gets_nothing(tmp_path: Path)
         outlet = SyslogOutlet(Settings(alerts_syslog=server.address))
 
         with pytest.raises(AwayError, match="certificate verify failed"):
+            outlet.check()
+        with pytest.raises(AwayError, match="certificate verify failed"):
             outlet.deliver("user@example.org", {"severity_id": 1, "time": 0, "class_uid": 2004})
 
 
@@ -253,6 +271,39 @@ def test_a_file_that_cannot_be_written_is_away_not_lost(tmp_path: Path) -> None:
 
     with pytest.raises(AwayError, match="cannot write"):
         outlet.deliver("user@example.org", {})
+
+
+def test_a_file_that_cannot_be_written_shows_from_the_start(embedded: EmbeddedBroker, tmp_path: Path) -> None:
+    """Without any event: not ready until its folder is there, and nothing is counted as tried."""
+    path = tmp_path / "mounted later" / "alerts.jsonl"
+    settings = changed(embedded.settings, alerts_topic=False, alerts_file=str(path))
+    metrics = Metrics("alerts")
+    (file,) = outlets(settings)
+    one = follower(file, settings, metrics)
+    with following([one], threading.Event()):
+        eventually(one.problems, what="the file is a problem")
+        assert one.problems() == [f"cannot write {path}: No such file or directory"]
+        assert gauge(metrics, ALERTS_UP, "file") == 0
+
+        path.parent.mkdir()
+        eventually(lambda: one.problems() == [], what="the file is no problem any more")
+
+    assert gauge(metrics, ALERTS_UP, "file") == 1
+    assert count(metrics, "file", "retried") == 0
+
+
+def test_events_that_wait_for_an_outlet_that_is_away_are_its_lag(embedded: EmbeddedBroker, tmp_path: Path) -> None:
+    """All of them, also the one that is being tried: an alert of Prometheus asks for both numbers."""
+    path = tmp_path / "mounted later" / "alerts.jsonl"
+    settings = changed(embedded.settings, alerts_topic=False, alerts_file=str(path))
+    with exporting(settings) as metrics:
+        write(settings, STORY[0], STORY[2])
+        eventually(lambda: gauge(metrics, ALERTS_LAG, "file") == 2, 30, what="both wait")
+        assert gauge(metrics, ALERTS_UP, "file") == 0
+
+        path.parent.mkdir()
+        eventually(lambda: len(lines_of(path)) == 2, 30, what="both are in the file")
+        eventually(lambda: gauge(metrics, ALERTS_LAG, "file") == 0, 30, what="none waits")
 
 
 @pytest.mark.parametrize(
