@@ -6,7 +6,6 @@ servers' logs give one stream. Lines without a year belong to the year before th
 date of what was compressed).
 """
 
-import gzip
 import heapq
 import struct
 import threading
@@ -16,12 +15,12 @@ from contextlib import ExitStack
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO
 
 import orjson
 
 from streams.connectors.log_delivery import Delivery, codec_of
-from streams.connectors.log_files import BROKEN, CHUNK, Lines
+from streams.connectors.log_files import CHUNK, Lines, Unpacked
 from streams.connectors.log_frames import FrameReader, zone_of
 from streams.connectors.log_reader import LineReader, Unreadable
 from streams.connectors.log_records import Event, Made, RecordMaker
@@ -84,11 +83,10 @@ class Backfill:
         reader = LineReader(FrameReader(self._zone, lambda: dated_ms), self._settings.log_programs, self.unreadable)
         lines, done, read = Lines(), 0, reader.read
         while True:
-            try:
-                chunk = stream.read(CHUNK)
-            except BROKEN:
+            chunk = _next_bytes(stream)
+            if chunk is None:  # the line in which the damage is has lost its end, and is not read
                 self.damaged.append(str(file.name))
-                chunk = b""
+                return
             found = lines.feed(chunk) if chunk else lines.end()
             self.lines += len(found)
             for line in found:
@@ -122,7 +120,16 @@ def _opened(name: str, opened: ExitStack) -> BinaryIO:
         raise UsageError(f"cannot read {name}: {error.strerror}") from error
 
 
-def _plain(file: BinaryIO) -> tuple[IO[bytes], int]:
+def _next_bytes(stream: BinaryIO | Unpacked) -> bytes | None:
+    """What comes next, nothing at the end; None where the file is damaged."""
+    try:
+        chunk = stream.read(CHUNK)
+    except OSError:
+        return None
+    return None if not chunk and isinstance(stream, Unpacked) and stream.damage else chunk
+
+
+def _plain(file: BinaryIO) -> tuple[BinaryIO | Unpacked, int]:
     """The file without compression, and the moment (ms) after which nothing was written to it."""
     head = file.peek(8)[:8] if hasattr(file, "peek") else b""
     try:
@@ -133,4 +140,4 @@ def _plain(file: BinaryIO) -> tuple[IO[bytes], int]:
         return file, dated_ms
     if len(head) == 8 and (packed_s := struct.unpack_from("<I", head, 4)[0]):
         dated_ms = packed_s * 1000  # the date of the original (RFC 1952, MTIME)
-    return cast("IO[bytes]", gzip.GzipFile(fileobj=file)), dated_ms
+    return Unpacked(file), dated_ms

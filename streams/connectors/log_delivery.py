@@ -5,10 +5,12 @@ Decision: a piece is smaller than the producer's queue and is sent again, whole,
 records carry the same ids then. Nothing is dropped but what can be no record, which is counted.
 """
 
+import gc
 import threading
 from collections import Counter
 from collections.abc import Sequence
 from time import monotonic
+from typing import Any
 
 import structlog
 from confluent_kafka import KafkaException
@@ -39,8 +41,9 @@ FOR_EVER = 0
 """librdkafka's delivery timeout for records that may wait as long as the process lives."""
 LARGEST_PIECE = 50_000
 """Records that are sent before they are waited for; the producer's queue holds twice as many."""
-AWAY = (DeliveryError, RegistryUnavailableError, KafkaException, SystemError)
-"""The last two are what confluent-kafka raises by itself after a fatal error of its producer."""
+GIVEN_UP = (DeliveryError, KafkaException, SystemError)
+"""The producer is of no use any more. The last two are what confluent-kafka raises by itself after a fatal error of it."""
+AWAY = (*GIVEN_UP, RegistryUnavailableError)
 SILENCE_S = 10.0
 WAIT_S = 0.1
 
@@ -94,7 +97,8 @@ class Delivery:
             if self._trouble is None:
                 LOG.warning("records cannot be sent, reading waits", reason=str(error)[:LONGEST_TEXT])
             self._trouble = f"records cannot be sent, reading waits: {error}"
-            self._producer = self._connect()
+            if isinstance(error, GIVEN_UP):
+                self._replace_producer()
             raise
         if done:
             if self._trouble is not None:
@@ -106,15 +110,23 @@ class Delivery:
 
     def _send(self, made: Sequence[Made]) -> Counter[str]:
         counted: Counter[str] = Counter()
-        for topic, record, value in made:
-            try:
-                raw = self._codec.encode(record, value)
-            except Refused as refusal:
-                self._unreadable.note(refusal, b"")
-                continue
-            self._producer.send(topic, raw, key=value["account"])
+        send = self._producer.send
+        for topic, raw, value in self._encoded(made):
+            send(topic, raw, key=value["account"])
             counted[_kind(topic, value)] += 1
         return counted
+
+    def _encoded(self, made: Sequence[Made]) -> list[tuple[str, bytes, dict[str, Any]]]:
+        """All of them before any is sent: a schema that the registry does not tell would make the others go out each time."""
+        encoded, refusals = [], []
+        for topic, record, value in made:
+            try:
+                encoded.append((topic, self._codec.encode(record, value), value))
+            except Refused as refusal:
+                refusals.append(refusal)
+        for each in refusals:  # now that it will not be tried again for want of a schema
+            self._unreadable.note(each, b"")
+        return encoded
 
     def _wait(self, stop_s: float) -> bool:
         deadline: float | None = None
@@ -127,6 +139,11 @@ class Delivery:
                     return False
         self._producer.poll()
         return True
+
+    def _replace_producer(self) -> None:
+        """Each has threads and connections of its own: those of the last but one end here."""
+        self._producer = self._connect()
+        gc.collect()  # it refers to itself by its callbacks, and the error that is on its way to the last one
 
     def _connect(self) -> Producer:
         return Producer(self._settings, delivery_timeout_ms=FOR_EVER)

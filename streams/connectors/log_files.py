@@ -12,26 +12,35 @@ import re
 import zlib
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import BinaryIO, NamedTuple
 
 from streams.connectors.log_lines import LONGEST_LINE
 
 CHUNK = 1 << 20
+UNPACKED = 1 << 15
+"""Bytes unpacked at a time: no more is lost before a damage, and smaller pieces take longer."""
 LONGEST_KEPT = 8 * LONGEST_LINE
 """A line that does not end within this many bytes is handed out cut, and passed over up to its end."""
 FINGERPRINT_BYTES = 256
 BROKEN = (OSError, EOFError, zlib.error)
 """What reading a compressed file that is damaged, or still being written, raises."""
+UNKNOWN = -1
+"""When the file of a position was written, in position files of before that was kept."""
 _ROTATED = re.compile(r"[.-]\d[\d.-]*(?:\.gz)?")
 
 
 class Position(NamedTuple):
-    """Up to where a file was read, and which file it was: hash of its first `length` bytes."""
+    """
+    Up to where a file was read, and which file it was: hash of its first `length` bytes.
+
+    Lines of it that were not seen are in a file that was written after `seen_ns`.
+    """
 
     inode: int
     offset: int
     length: int
     fingerprint: str
+    seen_ns: int = UNKNOWN
 
 
 class Lines:
@@ -45,6 +54,11 @@ class Lines:
     def pending(self) -> int:
         """Bytes taken in and not yet handed out."""
         return len(self._rest)
+
+    def begins_as(self, text: bytes) -> bool:
+        """Whether a text, and the bytes not yet handed out, are the same as far as both go."""
+        length = min(len(self._rest), len(text))
+        return self._rest[:length] == text[:length]
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The lines that are complete now, without their ends."""
@@ -66,16 +80,43 @@ class Lines:
         return [rest] if rest else []
 
 
+class Unpacked:
+    """What is in a gzip file. What comes before a damage is read, then it ends, and `damage` says why."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._stream = gzip.GzipFile(fileobj=file)
+        self.damage: str | None = None
+
+    def seek(self, offset: int) -> None:
+        """Go there from the beginning. Raises one of BROKEN when the file is damaged before."""
+        self._stream.seek(offset)
+
+    def read(self, size: int) -> bytes:
+        """The next bytes; at a damage it is tried again each time, since the file may still be being written."""
+        pieces, left = [], size
+        self.damage = None
+        try:
+            while left > 0 and (piece := self._stream.read1(min(left, UNPACKED))):
+                pieces.append(piece)
+                left -= len(piece)
+        except BROKEN as error:
+            self.damage = str(error)
+        return b"".join(pieces)
+
+
 class LogFile:
-    """One open file, read from `offset` on. Raises OSError when it cannot be opened."""
+    """
+    One open file, read from `offset` on. Raises one of BROKEN when it cannot be opened, or is damaged before `offset`.
+
+    `seen_ns` is for the position; whoever looks after the file keeps it.
+    """
 
     def __init__(self, path: Path, offset: int = 0) -> None:
         self.path = path
         self.compressed = path.suffix == ".gz"
         self._file = path.open("rb", buffering=0)
-        self._stream: IO[bytes] = (
-            cast("IO[bytes]", gzip.GzipFile(fileobj=self._file)) if self.compressed else self._file
-        )
+        self._packed = Unpacked(self._file) if self.compressed else None
+        self._stream = self._packed or self._file
         self._lines = Lines()
         self._read = offset
         self._first = b""
@@ -83,6 +124,7 @@ class LogFile:
         try:
             self._stream.seek(offset)
             self._remember_first()
+            self.seen_ns = self.written_ns()
         except BROKEN:
             self._file.close()
             raise
@@ -98,6 +140,11 @@ class LogFile:
         return os.fstat(self._file.fileno()).st_mtime_ns
 
     @property
+    def damage(self) -> str | None:
+        """Why a compressed file could not be read to its end, as far as is known yet."""
+        return self._packed.damage if self._packed else None
+
+    @property
     def offset(self) -> int:
         """The end of the last line handed out."""
         return self._read - self._lines.pending
@@ -111,10 +158,10 @@ class LogFile:
             return 0
 
     def read(self) -> tuple[list[bytes], bool]:
-        """The next lines, and whether there was anything to read at all. A damaged file ends where the damage is."""
+        """The next lines, and whether there was anything to read at all. A damaged file ends where the `damage` is."""
         try:
             chunk = self._stream.read(CHUNK)
-        except BROKEN:
+        except OSError:
             chunk = b""
         self._read += len(chunk)
         lines = self._lines.feed(chunk) if chunk else []
@@ -122,19 +169,34 @@ class LogFile:
         return lines, bool(chunk)
 
     def finish(self) -> list[bytes]:
-        """A last line without an end, when nobody will write it any more."""
-        return self._lines.end()
+        """A last line without an end, when nobody will write it any more; not one that a damage has cut."""
+        return [] if self.damage else self._lines.end()
+
+    def written_ns(self) -> int:
+        """When it was written last; while some of it was not handed out, a moment before."""
+        status = os.fstat(self._file.fileno())
+        return status.st_mtime_ns - (status.st_size > self.offset)
 
     def replaced(self) -> bool:
         """Whether this file was cut short, or written anew from its beginning, since it was read."""
         if self.compressed:
             return False
         size = os.fstat(self._file.fileno()).st_size
-        return size < self._read or not self._first_bytes().startswith(self._first)
+        if size < self._read:
+            return True
+        first = self._first_bytes()
+        return not (first.startswith(self._first) if self._first else self._lines.begins_as(first))
 
     def position(self) -> Position:
         """Where reading goes on after a restart."""
-        return Position(self.inode, self.offset, len(self._first), fingerprint(self._first))
+        return Position(self.inode, self.offset, len(self._first), fingerprint(self._first), self.seen_ns)
+
+    def beginning(self) -> Position:
+        """What its copies are known by, also before any of it is read."""
+        first = self._first if self.compressed else self._first_bytes()
+        if len(first) < FINGERPRINT_BYTES:
+            first = first[: first.rfind(b"\n") + 1]  # less than a line may be the beginning of any log
+        return Position(self.inode, 0, len(first), fingerprint(first))
 
     def close(self) -> None:
         """Let go of it."""
@@ -158,15 +220,15 @@ def fingerprint(first: bytes) -> str:
 def first_bytes(path: Path, length: int) -> bytes:
     """The first bytes of a plain or compressed file; fewer if it is shorter, none if it cannot be read."""
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            return file.read(length)
-    except BROKEN:
+        with path.open("rb") as file:
+            return Unpacked(file).read(length) if path.suffix == ".gz" else file.read(length)
+    except OSError:
         return b""
 
 
 def is_file_of(position: Position, path: Path) -> bool:
     """Whether this is the file, or a copy of the file, that the position was taken in."""
-    if position.length == 0:  # nothing was read of it: only the inode tells
+    if position.length == 0:  # nothing was read of it: only the inode tells, and `seen_ns` where to look else
         return has_inode(path, position.inode)
     try:
         if path.suffix != ".gz" and path.stat().st_size < position.offset:
@@ -183,6 +245,14 @@ def has_inode(path: Path, inode: int) -> bool:
         return path.stat().st_ino == inode
     except OSError:
         return False
+
+
+def mtime_of(path: Path) -> int:
+    """When the file of this name was written last (ns); before everything if it is gone."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return UNKNOWN
 
 
 def rotated(path: Path) -> list[Path]:

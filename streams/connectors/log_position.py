@@ -117,10 +117,10 @@ def _parsed(content: Any) -> Progress:
 
 
 def _position(entry: list[Any]) -> Position:
-    inode, offset, length, fingerprint = entry
+    inode, offset, length, fingerprint, *seen_ns = entry  # 0.1.0 wrote no time
     if min(inode, offset, length) < 0 or not isinstance(fingerprint, str):
         raise ValueError("no position")
-    return Position(inode, offset, length, fingerprint)
+    return Position(inode, offset, length, fingerprint, *map(int, seen_ns))
 
 
 def _waiting(entry: list[Any]) -> Waiting:

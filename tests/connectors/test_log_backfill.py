@@ -61,16 +61,17 @@ def test_a_compressed_log_is_read_and_dated_by_what_was_compressed(tmp_path: Pat
 
 
 def test_a_damaged_compressed_log_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
-    """And named."""
+    """And named. Of a line that the damage has cut nothing is made: it could name another account or address."""
     packed = tmp_path / "mail.log.2.gz"
-    whole = gzip.compress(b"".join(login_line(number) for number in range(20_000)))
+    lines = b"".join(login_line(number) for number in range(2_000))
+    whole = gzip.compress(lines, 0)
     packed.write_bytes(whole[: len(whole) // 2])
     job = Backfill(SETTINGS)
 
     found = seconds(job, packed)
 
-    assert job.damaged == [str(packed)]
-    assert len(found) <= 20_000
+    assert (job.damaged, dict(job.unreadable.reasons)) == ([str(packed)], {})
+    assert abs(len(found) - lines[: len(lines) // 2].count(b"\n")) <= 1
 
 
 def test_a_replay_reads_what_a_backfill_writes() -> None:

@@ -1,8 +1,10 @@
 """Records on their way to Kafka: what can be no record is counted, what cannot be sent now is waited for."""
 
+import gc
 import threading
+from pathlib import Path
 
-from streams.bus.embedded import EmbeddedBroker
+from streams.bus.embedded import PRODUCE, EmbeddedBroker
 from streams.connectors.log_delivery import Delivery
 from streams.connectors.log_reader import Unreadable
 from streams.connectors.log_records import Made
@@ -22,6 +24,26 @@ class AwayTwice(Codec):
         self.asked += 1
         if self.asked < 3:
             raise RegistryUnavailableError("the registry does not answer")
+        return super().encode(record, value)
+
+
+def producers() -> int:
+    """How many of librdkafka's clients there are: each has one thread of this name."""
+    return sum(name.read_text() == "rdk:main\n" for name in Path("/proc/self/task").glob("*/comm"))
+
+
+class AwayForTheSecond(Codec):
+    """A codec whose registry answers for one record only when it was asked three times; notes how many producers there are."""
+
+    def __init__(self, needed: str, producers: list[int]) -> None:
+        super().__init__()
+        self._needed, self._producers = needed, producers
+
+    def encode(self, record, value):
+        if value["id"] == self._needed:
+            self._producers.append(producers())
+            if len(self._producers) < 4:
+                raise RegistryUnavailableError("the registry does not answer")
         return super().encode(record, value)
 
 
@@ -52,6 +74,32 @@ def test_a_registry_that_is_away_is_waited_for(embedded: EmbeddedBroker) -> None
     assert delivery.deliver(made, 1) is True
 
     assert len(read_all(embedded.settings, "logins")) == 1
+
+
+def test_the_producer_is_kept_while_the_registry_is_away(embedded: EmbeddedBroker) -> None:
+    """A new one has threads and connections of its own; nor is anything sent before all can be."""
+    [first, second] = records_of([login_line(1).rstrip(), login_line(2).rstrip()])
+    counted: list[int] = []
+    delivery, _ = delivery_of(embedded, codec=AwayForTheSecond(second.value["id"], counted))
+
+    assert delivery.deliver([first, second], 1) is True
+
+    assert max(counted) == counted[0]
+    assert len(read_all(embedded.settings, "logins")) == 2
+
+
+def test_producers_that_were_given_up_end(embedded: EmbeddedBroker) -> None:
+    """With Kafka refusing all day there are not more and more of them, however seldom Python looks for garbage."""
+    embedded.fail(PRODUCE, [87] * 3)  # INVALID_RECORD: not retried by librdkafka
+    delivery, _ = delivery_of(embedded)
+    before = producers()
+
+    gc.disable()
+    try:
+        assert delivery.deliver(records_of([login_line(1).rstrip()]), 1) is True
+        assert producers() <= before + 1
+    finally:
+        gc.enable()
 
 
 def test_a_stop_ends_the_waiting(embedded: EmbeddedBroker) -> None:

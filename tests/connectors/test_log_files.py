@@ -3,11 +3,13 @@
 import gzip
 import os
 from pathlib import Path
+from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.connectors.log_files import LONGEST_KEPT, Lines, LogFile, is_file_of, rotated
+from streams.connectors.log_files import LONGEST_KEPT, UNPACKED, Lines, LogFile, is_file_of, rotated
 
 
 @given(st.lists(st.binary(max_size=20)), st.integers(1, 7))
@@ -57,7 +59,7 @@ def test_a_position_recognises_its_file_renamed_copied_and_compressed(tmp_path: 
 
 
 def test_a_compressed_file_is_read_from_its_position(tmp_path: Path) -> None:
-    """And ends where it is damaged."""
+    """From the end of a line on."""
     packed = tmp_path / "mail.log.1.gz"
     packed.write_bytes(gzip.compress(b"one\ntwo\nthree\n"))
     file = LogFile(packed, 4)
@@ -65,11 +67,45 @@ def test_a_compressed_file_is_read_from_its_position(tmp_path: Path) -> None:
     assert (file.offset, file.behind, file.replaced()) == (14, 0, False)
     file.close()
 
-    packed.write_bytes(packed.read_bytes()[:-9])
-    damaged = LogFile(packed)
-    while damaged.read()[1]:
-        pass
-    damaged.close()
+
+@pytest.mark.parametrize("damage", ["cut short", "overwritten"])
+def test_a_damaged_compressed_file_is_read_up_to_the_damage(tmp_path: Path, damage: str) -> None:
+    """All lines before it but those of the piece that is unpacked at once; not the line that was cut."""
+    random = Random(1)
+    lines = [b"%d %x" % (number, random.getrandbits(200)) for number in range(20_000)]
+    packed = gzip.compress(b"\n".join(lines))
+    cut = len(packed) * 3 // 4
+    path = tmp_path / "mail.log.1.gz"
+    path.write_bytes(packed[:cut] if damage == "cut short" else packed[:cut] + bytes(len(packed) - cut))
+
+    file = LogFile(path)
+    found: list[bytes] = []
+    while (read := file.read())[1]:
+        found += read[0]
+    found += file.finish()
+    file.close()
+
+    whole = sum(len(line) + 1 for line, same in zip(found, lines, strict=False) if line == same)
+    assert whole > len(b"\n".join(lines)) * 3 // 4 - 2 * UNPACKED
+    if damage == "cut short":
+        assert found == lines[: len(found)]
+    assert file.damage
+
+
+def test_a_compressed_file_that_is_still_being_written_is_read_on(tmp_path: Path) -> None:
+    """Its end is no damage once the rest is there."""
+    packed = gzip.compress(b"one\ntwo\n", 0)
+    path = tmp_path / "mail.log.1.gz"
+    path.write_bytes(packed[:-12])
+    file = LogFile(path)
+    assert file.read()[0] == [b"one"]
+    assert file.damage
+
+    with path.open("ab") as rest:
+        rest.write(packed[-12:])
+
+    assert (file.read()[0], file.damage) == ([b"two"], None)
+    file.close()
 
 
 def test_the_older_files_of_a_log_come_in_the_order_of_their_writing(tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from streams.connectors.log_files import Position
+from streams.connectors.log_files import UNKNOWN, Position
 from streams.connectors.log_position import Progress, load_progress, lock_progress, save_progress
 from streams.connectors.log_records import Waiting
 from streams.errors import ConfigurationError
 
 PROGRESS = Progress(
-    {"/var/log/mail.log": [Position(12, 345, 256, "abc"), Position(13, 0, 0, "def")]},
+    {"/var/log/mail.log": [Position(12, 345, 256, "abc"), Position(13, 0, 0, "def", 1_761_443_410_000_000_000)]},
     [Waiting("mx", "ABC123", 1000, "user@example.org", "192.0.2.1", "id")],
     ("s=1;i=2", "s=2;i=1"),
     newest=(("/var/log/mail.log", 1_761_443_410_000),),
@@ -37,14 +37,15 @@ def test_without_a_file_nothing_was_read(tmp_path: Path) -> None:
 def test_a_file_of_before_there_were_cursors_and_times_is_read(tmp_path: Path) -> None:
     """There are none in it."""
     path = tmp_path / "logs.json"
-    path.write_bytes(b'{"version":1,"logs":{},"waiting":[]}')
+    path.write_bytes(b'{"version":1,"logs":{"a":[[1,2,2,"x"]]},"waiting":[]}')
 
-    assert load_progress(path) == Progress({}, [])
+    assert load_progress(path) == Progress({"a": [Position(1, 2, 2, "x", UNKNOWN)]}, [])
 
 
 @pytest.mark.parametrize(
     "content",
     [b"", b"{", b"[]", b"{}", b'{"version":2,"logs":{},"waiting":[]}', b'{"version":1,"logs":{"a":[[1]]},"waiting":[]}',
+     b'{"version":1,"logs":{"a":[[1,2,3,"x","y"]]},"waiting":[]}', b'{"version":1,"logs":{"a":[[1,2,3,"x",4,5]]},"waiting":[]}',
      b'{"version":1,"logs":{"a":[["1",2,3,"x"]]},"waiting":[]}', b'{"version":1,"logs":{"a":[[-1,2,3,"x"]]},"waiting":[]}',
      b'{"version":1,"logs":{},"waiting":[[1,2,3,4,5,6]]}', b'{"version":1,"logs":{},"waiting":[],"cursors":"s=1"}',
      b'{"version":1,"logs":{},"waiting":[],"cursors":[1]}', b'{"version":1,"logs":{},"waiting":[],"newest":[["a","b"]]}',
