@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from streams.core.accounts import canonical_domain, parse_scope
-from streams.core.book import RuleBook, parse_safe_key
+from streams.core.accounts import canonical_domain, canonical_group, parse_scope
+from streams.core.addresses import parse_network
+from streams.core.book import RuleBook, parse_safe_key, safe_key
 from streams.core.refusal import Refused
 from streams.records.codec import Codec
 from streams.topology import BY_NAME, DOMAINS, POLICIES, SAFE_NETWORKS
@@ -36,17 +37,34 @@ class Tables:
             self._set[topic](text, None)
             return
         record = self._codec.decode(BY_NAME[topic].record, raw)
-        if text is not None and not self._is_key_of(topic, text, record):
+        if text is not None and canonical_key(topic, text, self._domain) != canonical(topic, record, self._domain)[0]:
             raise Refused("bad-key", f"the key {text[:80]!r} of a record of {topic} is not that of its content")
         self._set[topic](text or "", record)
 
-    def _is_key_of(self, topic: str, key: str, record: Mapping[str, Any]) -> bool:
-        if topic == POLICIES.name:
-            return parse_scope(key, self._domain) == parse_scope(record["scope"], self._domain)
-        if topic == DOMAINS.name:
-            return canonical_domain(key) == canonical_domain(record["domain"])
-        content = f"{record['scope']} {record['network']}"
-        return parse_safe_key(key, self._domain) == parse_safe_key(content, self._domain)
+
+def canonical_key(topic: str, key: str, default_domain: str = "") -> str:
+    """The one form of a key of these topics, however it is written. Raises Refused."""
+    if topic == POLICIES.name:
+        return parse_scope(key, default_domain)
+    if topic == DOMAINS.name:
+        return canonical_domain(key)
+    return safe_key(*parse_safe_key(key, default_domain))
+
+
+def canonical(topic: str, record: Mapping[str, Any], default_domain: str = "") -> tuple[str, dict[str, Any]]:
+    """The canonical key of a record of these topics, and the record with its names in the same form. Raises Refused."""
+    if topic == DOMAINS.name:
+        domain, group = canonical_domain(record["domain"]), record.get("group")
+        return domain, {
+            **record,
+            "domain": domain,
+            "group": canonical_group(group.removeprefix("group:")) if group else group,
+        }
+    scope = parse_scope(record["scope"], default_domain)
+    if topic == POLICIES.name:
+        return scope, {**record, "scope": scope}
+    network = parse_network(record["network"])
+    return safe_key(scope, network), {**record, "scope": scope, "network": str(network)}
 
 
 def _text(key: bytes) -> str:

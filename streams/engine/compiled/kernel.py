@@ -58,6 +58,7 @@ from streams.engine.compiled.layout import (
     WINDOW_AT,
 )
 from streams.engine.compiled.login import read_login
+from streams.engine.compiled.memory import fetch
 from streams.engine.compiled.numbers import (
     Bytes,
     Numbers,
@@ -99,7 +100,7 @@ DONE, DECLINED, UNKNOWN = 0, 1, 2
 SPARE = 1 << 14
 BLOCK = 64
 """Records whose memory is fetched ahead."""
-REASON, USUAL, FAILED, AHEAD, SCRATCH = range(5)
+REASON, USUAL, FAILED, SCRATCH = range(4)
 """Places in `counts`: why the call ended, logins that counted, failed ones; from `SCRATCH` on they are of one block."""
 COUNTS = SCRATCH + BLOCK
 PARTITION, PARTITIONS, LARGEST, PLACES, ROUTED = range(5)
@@ -148,9 +149,10 @@ def run(
 @compiled
 def _fetch_ahead(store: Store, data: Bytes, table: Numbers, first: int, end: int, counts: Numbers) -> None:
     """
-    Read what the next records will need, so that the processor waits for many places of memory at once, not one by one.
+    Fetch what the next records will need, so that the processor waits for many places of memory at once, not one by one.
 
-    At a million accounts a login took 0.93 µs without and 0.66 with it, at 10,000 0.52 and 0.50.
+    At a million accounts a login took 0.93 µs without and 0.66 with it, at 10,000 0.52 and 0.50. At 5 million to fetch takes 0.50
+    where to read took 0.57.
     """
     arena, slots, meta = store.arena, store.slots, store.meta
     mask = len(slots) - 1
@@ -158,13 +160,13 @@ def _fetch_ahead(store: Store, data: Bytes, table: Numbers, first: int, end: int
         at, stop = table[i, KEY], max(table[i, KEY_END], table[i, KEY])
         hashed = hash_of(data, at, stop - at, meta[HASH_SEED])
         counts[SCRATCH + i - first] = hashed & mask
-        counts[AHEAD] ^= slots[hashed & mask]
+        fetch(slots, hashed & mask)
     for i in range(first, end):
         slot = slots[counts[SCRATCH + i - first]]
         if slot != 0:
             place = position(slot)
             for line in range(4):
-                counts[AHEAD] ^= arena[min(place + 64 * line, len(arena) - 1)]
+                fetch(arena, place + 64 * line)
 
 
 @compiled
