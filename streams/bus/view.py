@@ -68,7 +68,7 @@ class TableView:
         self._next: dict[Place, int] = {}
         self._start_end: dict[Place, int] = {}
         self._behind: set[Place] = set()
-        self._ends = Ends(settings, f"{settings.app}-view-ends", lambda: self._next)
+        self._ends = Ends(settings, f"{settings.app}-view", lambda: self._next)
 
     def start(self) -> None:
         """Begin to read; returns at once."""

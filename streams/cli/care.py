@@ -16,6 +16,7 @@ from streams.cli.moments import now_ms
 from streams.cli.output import iso
 from streams.cli.session import Session
 from streams.core.accounts import canonical_account
+from streams.core.refusal import Refused
 
 KEYED = (
     "logins",
@@ -31,6 +32,8 @@ KEYED = (
 )
 """Topics on which records stand under the account's name."""
 ACCESS_LISTS = "access-lists"
+IN_THE_PANEL = ("account-commands", "blocks", "incidents", "reviews")
+"""Those of them that the panel reads, all written by our own processes."""
 Found = dict[str, list[dict[str, Any]]]
 
 
@@ -65,9 +68,9 @@ def erase(
         run.store.write(record["topic"], record["key"], None)
     accounts.send(run, name, "reset", reason="erased", forget=True)
     confirmed = wait > 0 and accounts.ask(run, name, wait) is not None
-    rows = _erase_in_panel(run, name) if panel else None
-    remaining = what_remains(run, name)
-    _say(run, name, confirmed, rows, remaining, forgotten)
+    found = records_of(run, name)
+    rows = _erase_in_panel(run, name, _last_ms(run, found, forgotten)) if panel else None
+    _say(run, name, confirmed, rows, what_remains(run, found), forgotten)
 
 
 def records_of(run: Session, name: str) -> Found:
@@ -94,13 +97,13 @@ def rules_of(run: Session, name: str) -> dict[str, Any]:
     }
 
 
-def what_remains(run: Session, name: str) -> list[dict[str, Any]]:
+def what_remains(run: Session, found: Found) -> list[dict[str, Any]]:
     """Topics that still hold records of the account: how many, and when Kafka will have deleted the last."""
     from streams.topology import all_topics
 
     kept = {topic.name: topic for topic in all_topics(run.settings)}
     remaining = []
-    for topic, records in records_of(run, name).items():
+    for topic, records in found.items():
         here = [record for record in records if record["value"] is not None]
         if here:
             last = max(record["timestamp"] for record in here)
@@ -110,11 +113,15 @@ def what_remains(run: Session, name: str) -> list[dict[str, Any]]:
 
 
 def _own_keys(run: Session, name: str) -> list[tuple[str, str]]:
-    """Records of compacted tables that are about this account alone."""
-    tables, scope = run.store.tables(), f"account:{name}"
-    safe = [("safe-networks", key) for key, row in tables.safe_networks.items() if row["scope"] == scope]
-    policy = [("policies", scope)] if scope in tables.policies else []
-    return [*policy, *safe, *((ACCESS_LISTS, key) for key in _access_entries(run, name))]
+    """Records of compacted tables that are about this account alone, by the keys under which they lie there."""
+    scope = f"account:{name}"
+    rules = [
+        (topic, key)
+        for (topic, canonical), keys in run.store.tables().keys.items()
+        if canonical == scope or (topic == "safe-networks" and canonical.rpartition(" ")[0] == scope)
+        for key in sorted(keys)
+    ]
+    return [*rules, *((ACCESS_LISTS, key) for key in _access_entries(run, name))]
 
 
 def _access_entries(run: Session, name: str) -> dict[str, dict[str, Any]]:
@@ -122,17 +129,33 @@ def _access_entries(run: Session, name: str) -> dict[str, dict[str, Any]]:
     for record in run.store.history(ACCESS_LISTS):
         key, row = (record.key or b"").decode(errors="replace"), run.store.decode(record)
         found.pop(key, None)
-        if row is not None and row["account"] == name:
+        if row is not None and row["account"] and _is(row["account"], name, run.settings.default_domain):
             found[key] = row
     return found
 
 
-def _erase_in_panel(run: Session, name: str) -> int:
+def _is(written: str, name: str, default_domain: str) -> bool:
+    """Whether that is the canonical account, as the doors take it."""
+    try:
+        return canonical_account(written, default_domain) == name
+    except Refused:
+        return False
+
+
+def _last_ms(run: Session, found: Found, forgotten: list[dict[str, Any]]) -> int:
+    """When Kafka took the last record about the account that the panel reads."""
+    times = [record["timestamp"] for topic in IN_THE_PANEL for record in found[topic]]
+    keys = {(record["topic"], record["key"].encode()) for record in forgotten}
+    rules = run.store.history("policies", "safe-networks") if keys else ()
+    return max([*times, *(record.timestamp_ms for record in rules if (record.topic, record.key) in keys)], default=0)
+
+
+def _erase_in_panel(run: Session, name: str, until_ms: int) -> int:
     from streams.panel.store import Store
     from streams.panel.store.erase import erase_account
 
     with Store(run.settings.panel_database.get_secret_value()) as store:
-        return erase_account(store, name)
+        return erase_account(store, name, until_ms)
 
 
 def _say(
@@ -162,5 +185,9 @@ def _say(
         if rows is not None
         else "The panel's database was not touched: see --panel."
     )
+    if rows is not None and not confirmed:
+        run.out.note(
+            "What a worker still writes of the account before it forgets it comes there: erase again afterwards."
+        )
     listed = [(row["topic"], row["records"], iso(row["until"])) for row in remaining]
     run.out.table(("Remains on", "Records", "Kafka deletes the last after"), listed, [], "Nothing remains on a topic.")

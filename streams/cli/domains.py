@@ -34,7 +34,8 @@ def set_(
     canonical = canonical_domain(domain)
     path = None if not group else canonical_group(group.removeprefix("group:"))
     record = {"domain": canonical, "group": path}
-    run.store.write(TOPIC, canonical, None if path is None else record)
+    keys = run.store.tables().keys_of(TOPIC, canonical)
+    run.store.replace(TOPIC, canonical, None if path is None else record, keys)
     run.out.done(f"{canonical} belongs to {'no group' if path is None else f'group:{path}'}.", record)
 
 

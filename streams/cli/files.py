@@ -92,10 +92,25 @@ def export(
     with progress_bar("Exporting", total) as progress:
         _write(_exported(run.store, history, limit, progress))
     if states.NAME in topics:
+        _note_waiting(run, states.orders_waiting(run.settings))
         _write(states.exported(run.settings))
     if run.store.unreadable:
         run.out.note(
             f"{run.store.unreadable} record(s) cannot be read; the values are base64 text, which a replay refuses."
+        )
+
+
+def _note_waiting(run: session.Session, number: int | None) -> None:
+    """Say what the states do not know though it may be in the file: an import has them skip it."""
+    if number is None:
+        run.out.note(
+            "Kafka does not say whether orders wait for a worker (it needs DESCRIBE of the workers' group): those that do"
+            " are not in the states."
+        )
+    elif number:
+        run.out.note(
+            f"{number} record(s) of account-commands wait for a worker and are not in the states: after an import of this"
+            " file they are not carried out. Export again when the workers have caught up."
         )
 
 

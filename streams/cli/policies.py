@@ -1,5 +1,6 @@
 """`loginwatch policy`: what a scope demands, and what follows for an account."""
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 import typer
@@ -90,22 +91,27 @@ def change(run: Session, scope_text: str, changes: dict[str, Any], unset: list[s
         raise UsageError("nothing to change: name at least one field, for instance --allowed-ips 3")
     scope = parse_scope(scope_text, run.settings.default_domain)
     parse_policy({"scope": scope, **changes})  # a refusal should not wait for Kafka
-    current = run.store.tables().policies.get(scope, {})
+    tables = run.store.tables()
+    current = tables.policies.get(scope, {})
     merged = {name: current.get(name) for name in FIELDS} | changes | dict.fromkeys(unset)
-    write(run, scope, merged)
+    write(run, scope, merged, tables.keys_of(TOPIC, scope))
 
 
-def write(run: Session, scope: str, values: dict[str, Any]) -> None:
-    """Write a scope's fields; if none is set, that it sets nothing any more."""
+def write(run: Session, scope: str, values: dict[str, Any], keys: Collection[str] = ()) -> None:
+    """
+    Write a canonical scope's fields; if none is set, that it sets nothing any more.
+
+    `keys` are those under which something is set of it now.
+    """
     _, policy = parse_policy({"scope": scope, **values})
     fields = policy.to_record()
     record = {"scope": scope, **fields, "actor": actor(), "time": now_ms()}
     if any(value is not None for value in fields.values()):
-        run.store.write(TOPIC, scope, record)
+        run.store.replace(TOPIC, scope, record, keys)
         shown = ", ".join(f"{name} {_shown(value)}" for name, value in fields.items() if value is not None)
         run.out.done(f"{scope} now sets: {shown}.", record)
     else:
-        run.store.write(TOPIC, scope, None)
+        run.store.replace(TOPIC, scope, None, keys)
         run.out.done(f"{scope} sets nothing any more: every field inherits.", record)
 
 
@@ -143,13 +149,13 @@ def list_(context: typer.Context) -> None:
 def reset(context: typer.Context, scope: Scope) -> None:
     """Switch everything off in a scope, whatever is set above it (prefixes and mode still inherit)."""
     run = session.of(context)
-    write(run, parse_scope(scope, run.settings.default_domain), RESET.to_record())
+    _write_all(run, scope, RESET.to_record())
 
 
 def inherit(context: typer.Context, scope: Scope) -> None:
     """Let every field of a scope inherit from the scopes above it."""
     run = session.of(context)
-    write(run, parse_scope(scope, run.settings.default_domain), {})
+    _write_all(run, scope, {})
 
 
 def effective(context: typer.Context, account: Annotated[str, typer.Argument(metavar="ACCOUNT")]) -> None:
@@ -167,6 +173,11 @@ def table(run: Session, policy: dict[str, Any], record: Any) -> None:
         run.out.facts([], record)
     else:
         run.out.table(("Field", "Value", "From"), rows, [], "")
+
+
+def _write_all(run: Session, scope_text: str, values: dict[str, Any]) -> None:
+    scope = parse_scope(scope_text, run.settings.default_domain)
+    write(run, scope, values, run.store.tables().keys_of(TOPIC, scope))
 
 
 def _field(text: str) -> str:

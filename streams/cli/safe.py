@@ -87,10 +87,11 @@ def remove(context: typer.Context, scope: Scope, network: NetworkText) -> None:
     run = session.of(context)
     canonical = parse_scope(scope, run.settings.default_domain)
     key = safe_key(canonical, parse_network(network))
-    record = run.store.tables().safe_networks.get(key)
+    tables = run.store.tables()
+    record = tables.safe_networks.get(key)
     if record is None:
         raise NotFoundError(f"{network} is not marked safe for {canonical}; see `loginwatch safe list`")
-    run.store.write(TOPIC, key, None)
+    run.store.replace(TOPIC, key, None, tables.keys_of(TOPIC, key))
     run.out.done(f"{record['network']} is no longer safe for {canonical}.", record)
 
 

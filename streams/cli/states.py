@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from tenacity import Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
 from streams.bus.clients import Heard, new_consumer
 from streams.bus.murmur2 import partition_for
-from streams.bus.partitions import Place, bulk_config, partitions_of, watermarks
+from streams.bus.partitions import ASK_TIMEOUT_S, Place, bulk_config, partitions_of, watermarks
 from streams.core.refusal import Refused
 from streams.core.state import NONE, AccountState, pack, unpack
 from streams.errors import BrokerUnavailableError
@@ -29,6 +30,7 @@ from streams.worker.form import PackedStates
 NAME = ACCOUNTS_TABLE
 """What the states are called beside the names of topics."""
 SETTLED_WITHIN_S = 20
+COMMITTED_WITHIN_S = 2
 
 
 def exported(settings: Settings) -> Iterator[bytes]:
@@ -40,6 +42,30 @@ def exported(settings: Settings) -> Iterator[bytes]:
             value = base64.b64encode(_with_offsets(state, {})).decode()
             line = {"topic": NAME, "timestamp": max(FIRST_MS, state.newest_ms), "key": account, "value": value}
             yield orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def orders_waiting(settings: Settings) -> int | None:
+    """
+    How many records of `account-commands` no worker has carried out, so that the states do not know them.
+
+    Waits a moment for the workers, which commit twice a second. None = Kafka does not say. Raises BrokerUnavailableError or
+    TopicError.
+    """
+    heard = Heard()
+    consumer = new_consumer(bulk_config(settings, settings.app, heard))
+    try:
+        places = partitions_of(consumer, settings, [COMMANDS.name], heard)
+        retrying = Retrying(
+            retry=retry_if_result(lambda number: number != 0),
+            stop=stop_after_delay(COMMITTED_WITHIN_S),
+            wait=wait_fixed(0.2),
+            retry_error_callback=lambda last: last.outcome.result(),  # type: ignore[union-attr]
+        )
+        return retrying(_uncommitted, consumer, settings, places)
+    except KafkaException:
+        return None
+    finally:
+        consumer.close()
 
 
 def checked(value: Any) -> bytes:
@@ -82,6 +108,15 @@ def _ends(settings: Settings) -> dict[Place, int]:
         return {place: watermarks(consumer, settings, place)[1] for place in places}
     finally:
         consumer.close()
+
+
+def _uncommitted(consumer: Consumer, settings: Settings, places: list[Place]) -> int:
+    found = consumer.committed([TopicPartition(*place) for place in places], timeout=ASK_TIMEOUT_S)
+    number = 0
+    for part in found:
+        first, end = watermarks(consumer, settings, (part.topic, part.partition))
+        number += max(0, end - max(part.offset, first))
+    return number
 
 
 def _with_offsets(state: AccountState, applied: dict[str, int]) -> bytes:

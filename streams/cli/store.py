@@ -5,7 +5,7 @@ Decision: topics go by their names here, so that commands need not import the to
 cannot be read are counted in `unreadable` and left out; their reasons are in `dead-letters`, written by the worker.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,7 @@ from streams.cli.reading import History, Span
 from streams.core.book import RuleBook
 from streams.core.refusal import Refused
 from streams.engine.engine import Engine
+from streams.engine.tables import canonical, canonical_key
 from streams.errors import TopicError
 from streams.geo import NoPlaces
 from streams.records.codec import Codec
@@ -36,7 +37,13 @@ Row = dict[str, Any]
 
 @dataclass
 class Tables:
-    """The small tables as they are now: every record by its key, and the rules that follow from them."""
+    """
+    The small tables as they are now: every record that is obeyed, and the rules that follow from them.
+
+    Decision: other tools write keys and names as they like, and every process obeys their canonical form. So records are
+    kept under that, with names in that form; `keys` says under which keys they lie on their topic, since compaction goes
+    by those: what is not deleted under its own key would be in force again after the next start.
+    """
 
     book: RuleBook
     policies: dict[str, Row] = field(default_factory=dict)
@@ -44,14 +51,32 @@ class Tables:
     domains: dict[str, Row] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     """What is on the topics and not obeyed by any process, a sentence each."""
+    keys: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    """By topic and canonical key, the keys under which records lie there, refused ones too."""
 
     def keep(self, topic: str, key: str, row: Row | None) -> None:
-        """Remember a record that is obeyed; None = nothing is set under its key any more."""
+        """Remember a record that is obeyed; None = nothing is set under its key any more. Raises Refused."""
         rows = {POLICIES.name: self.policies, SAFE_NETWORKS.name: self.safe_networks, DOMAINS.name: self.domains}[topic]
         if row is None:
-            rows.pop(key, None)
+            rows.pop(canonical_key(topic, key, self.book.default_domain), None)
         else:
-            rows[key] = row
+            name, named = canonical(topic, row, self.book.default_domain)
+            rows[name] = named
+
+    def note_key(self, topic: str, key: str, *, lies_there: bool) -> None:
+        """Remember a key as it is written on its topic; what is no key of it is passed over."""
+        try:
+            written = self.keys.setdefault((topic, canonical_key(topic, key, self.book.default_domain)), set())
+        except Refused:
+            return
+        if lies_there:
+            written.add(key)
+        else:
+            written.discard(key)
+
+    def keys_of(self, topic: str, name: str) -> list[str]:
+        """The keys under which records of a canonical key lie on their topic."""
+        return sorted(self.keys.get((topic, name), ()))
 
 
 class Store:
@@ -130,6 +155,7 @@ class Store:
         tables = Tables(engine.book)
         for record in self.history(*(topic.name for topic in TABLES)):
             key = (record.key or b"").decode(errors="replace")
+            tables.note_key(record.topic, key, lies_there=record.value is not None)
             try:
                 engine.apply_table(record.topic, record.key, record.value)
             except Refused as refusal:
@@ -141,6 +167,18 @@ class Store:
     def write(self, topic: str, key: str, value: Row | None) -> None:
         """Write one record (None = tombstone) and wait for Kafka. Raises DeliveryError, or Refused for a bad value."""
         self.write_raw(topic, key, None if value is None else self.codec.encode(BY_NAME[topic].record, value))
+
+    def replace(self, topic: str, key: str, value: Row | None, keys: Collection[str]) -> None:
+        """
+        As `write`, and delete what lies under other keys (`Tables.keys_of`): before, as the last record is the one obeyed.
+
+        Raises as `write` does, before anything is written where the value is bad.
+        """
+        raw = None if value is None else self.codec.encode(BY_NAME[topic].record, value)
+        for other in keys:
+            if other != key:
+                self._producer.send(topic, None, key=other)
+        self.write_raw(topic, key, raw)
 
     def write_raw(self, topic: str, key: str | bytes | None, raw: bytes | None) -> None:
         """Write bytes as they are and wait for Kafka. Raises DeliveryError."""

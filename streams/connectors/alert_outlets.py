@@ -72,7 +72,9 @@ class TopicOutlet:
     def check(self) -> None:
         """Is the topic there? Raises AwayError."""
         heard = Heard()
-        consumer = new_consumer({**reader_config(self._settings, f"{self._settings.app}-alerts"), "error_cb": heard})
+        consumer = new_consumer(
+            {**reader_config(self._settings, f"{self._settings.app}-alerts-topic"), "error_cb": heard}
+        )
         try:
             partitions_of(consumer, self._settings, [ALERTS.name], heard)
         except (BrokerUnavailableError, TopicError) as error:

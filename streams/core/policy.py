@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-from streams.core.accounts import parse_scope
+from streams.core.accounts import canonical_account, parse_scope
 from streams.core.countries import canonical_countries, split_countries
 from streams.core.refusal import Refused
 
@@ -111,8 +111,7 @@ class EffectivePolicy:
 
     def recipients(self, account: str) -> list[str]:
         """Whom to tell of an incident, without repetition."""
-        told = [*self.notify, *([account] if self.notify_sender else [])]
-        return list(dict.fromkeys(told))
+        return _once([*self.notify, *([account] if self.notify_sender else [])])
 
     def origin(self, name: str) -> str:
         """The scope that set a field."""
@@ -198,7 +197,23 @@ def _recipients(value: Any) -> tuple[str, ...] | None:
         return None
     if not isinstance(value, list | tuple) or len(value) > MOST_RECIPIENTS:
         raise Refused("bad-policy", f"notify must be a list of at most {MOST_RECIPIENTS} e-mail addresses")
-    return tuple(dict.fromkeys(_mail(address) for address in value))
+    return tuple(_once([_mail(address) for address in value]))
+
+
+def _once(addresses: Sequence[str]) -> list[str]:
+    """Each address once, as it is written first."""
+    first: dict[str, str] = {}
+    for address in addresses:
+        first.setdefault(_folded(address), address)
+    return list(first.values())
+
+
+def _folded(address: str) -> str:
+    """Equal for all spellings of an address: the names of accounts are addresses too, so it is their form."""
+    try:
+        return canonical_account(address)
+    except Refused:  # mail can go to what is no account: `root@[192.0.2.1]`
+        return address.lower()
 
 
 def _mail(address: Any) -> str:

@@ -118,6 +118,12 @@ class Reader:
             self.sees_everything if scope == EVERYTHING_SCOPE else self.covers(scope, group_of) for scope in scopes
         )
 
+    def manages(self, role: Role, scopes: Iterable[str], group_of: GroupOf) -> bool:
+        """Whether people of this role and these scopes are this reader's to invite and to change."""
+        if not self.may(Right.MANAGE_PEOPLE) or not self.outranks(role):
+            return False
+        return self.sees_everything or (role is not Role.OWNER and self.covers_all(scopes, group_of))
+
 
 def parse_person_scope(text: str) -> str:
     """The canonical form of a person's scope: `everything`, `group:a/b` or `domain:example.org`. Raises Refused."""

@@ -47,6 +47,38 @@ def test_an_empty_text_sets_an_empty_list(on_kafka: Loginwatch) -> None:
     assert shown["ignored_countries"] == []
 
 
+def test_a_policy_that_another_tool_wrote_its_own_way_is_the_policy(on_kafka: Loginwatch, store: Store) -> None:
+    """Shown, merged with and taken away under the name that it is obeyed by; nothing stays under the other key."""
+    other = "account:User@Example.org"
+    unset = dict.fromkeys(FIELDS)
+    store.write(
+        "policies", other, {**unset, "scope": other, "allowed_ips": 2, "time_window": 60, "actor": "x", "time": 1}
+    )
+
+    shown = on_kafka("policy", "show", "account:user@example.org", "--json").json
+    listed = on_kafka("policy", "list", "--json").json
+    on_kafka("policy", "set", "account:user@example.org", "--block-time", "5")
+    effective = on_kafka("policy", "effective", "user@example.org", "--json").json
+
+    assert (shown["scope"], shown["allowed_ips"]) == ("account:user@example.org", 2)
+    assert listed == [shown]
+    assert [effective[name] for name in ("time_window", "allowed_ips", "block_time")] == [60, 2, 5]
+    kept = {record.key: record.value is not None for record in store.history(POLICIES.name)}
+    assert kept == {other.encode(): False, b"account:user@example.org": True}
+
+
+@pytest.mark.parametrize("command", ["inherit", "reset"])
+def test_what_is_taken_away_is_so_under_every_key(on_kafka: Loginwatch, store: Store, command: str) -> None:
+    """Compaction goes by the key as it is written: what lay under another one would be in force after the next start."""
+    other = "domain:EXAMPLE.org."
+    store.write("policies", other, {**dict.fromkeys(FIELDS), "scope": other, "allowed_ips": 2, "actor": "x", "time": 1})
+
+    on_kafka("policy", command, "domain:example.org")
+
+    kept = {record.key: record.value is not None for record in store.history(POLICIES.name)}
+    assert kept == {other.encode(): False, b"domain:example.org": command == "reset"}
+
+
 def test_inherit_leaves_a_tombstone(on_kafka: Loginwatch, store: Store) -> None:
     """Superior Level Settings: the scope has no record any more."""
     on_kafka("policy", "set", "everyone", "--time-window", "60")

@@ -5,9 +5,12 @@ from typing import Any
 import orjson
 import pytest
 
+from streams.bus.embedded import EmbeddedBroker
 from streams.cli.store import Store
 from streams.settings import Settings
 from tests.cli.conftest import Loginwatch
+from tests.cli.small_worker import SmallWorker
+from tests.eventually import eventually
 from tests.kafka_broker import KafkaBroker
 from tests.worker.harness import DEPLOYED, WorkerProcess, send, until_done
 from tests.worker.records import login
@@ -107,6 +110,21 @@ def test_onto_topics_that_hold_records_only_with_force(on_kafka: Loginwatch, sto
     assert logins == []
     assert forced.code == 0
     assert [(r.timestamp_ms, r.key) for r in store.history("logins")] == [(LINE["timestamp"], USER.encode())]
+
+
+def test_an_export_of_states_says_that_orders_wait_for_a_worker(
+    on_kafka: Loginwatch, store: Store, embedded: EmbeddedBroker
+) -> None:
+    """They are in the file and not in the states, so an import has them skipped; nothing is said once a worker is through."""
+    on_kafka("account", "block", USER, "--wait", "0")
+    waiting = on_kafka("export", "account-commands", "accounts")
+    with SmallWorker(embedded.settings):
+        eventually(lambda: list(store.rows("blocks")))
+        applied = on_kafka("export", "account-commands", "accounts")
+
+    assert "1 record(s) of account-commands wait for a worker" in waiting.err
+    assert "wait for a worker" not in applied.err
+    assert [len(answer.lines) for answer in (waiting, applied)] == [1, 1]
 
 
 def test_bytes_that_could_not_be_read_come_back_as_they_were(on_kafka: Loginwatch, store: Store, tmp_path) -> None:

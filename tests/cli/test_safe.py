@@ -24,6 +24,26 @@ def test_a_safe_network_is_added_listed_and_removed(on_kafka: Loginwatch, store:
     assert on_kafka("safe", "list", "--json").json == []
 
 
+def test_a_network_that_another_tool_wrote_its_own_way_is_listed_and_removed(
+    on_kafka: Loginwatch, store: Store
+) -> None:
+    """Under the name that it is obeyed by, and its record is deleted where it lies."""
+    key, values = (
+        "account:User@Example.org 192.0.2.7/24",
+        {"description": "x", "actor": "x", "time": 1, "expires": None},
+    )
+    store.write("safe-networks", key, {"scope": "account:User@Example.org", "network": "192.0.2.7/24", **values})
+
+    [listed] = on_kafka("safe", "list", "--scope", "account:user@example.org", "--json").json
+    removed = on_kafka("safe", "remove", "account:user@example.org", "192.0.2.0/24")
+
+    assert (listed["scope"], listed["network"]) == ("account:user@example.org", "192.0.2.0/24")
+    assert removed.code == 0
+    last = {record.key: record.value for record in store.history(SAFE_NETWORKS.name)}
+    assert last[key.encode()] is None
+    assert on_kafka("safe", "list", "--json").json == []
+
+
 def test_adding_again_replaces_description_and_expiry(on_kafka: Loginwatch) -> None:
     """One network of one scope is one record."""
     on_kafka("safe", "add", "everyone", "2001:db8::/48", "--description", "old", "--expires", "2d")

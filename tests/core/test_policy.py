@@ -55,6 +55,28 @@ def test_countries_are_taken_as_people_type_them(typed: object, kept: object) ->
     assert parse_policy(record(ignored_countries=typed))[1].ignored_countries == kept
 
 
+def test_nobody_is_told_twice_under_two_spellings() -> None:
+    """An address is one as a name of an account is one, the account itself too; what was written first is what is used."""
+    book = RuleBook("example.org")
+    typed = [
+        "User@Example.org",
+        "a@b.org",
+        "A@B.org",
+        "x@b\u00fccher.example",
+        "X@xn--bcher-kva.example",
+        "r@[::1]",
+        "R@[::1]",
+    ]
+    book.set_policy("", record(notify=typed, notify_sender=True))
+
+    policy = book.effective("user@example.org")
+
+    once = ["User@Example.org", "a@b.org", "x@b\u00fccher.example", "r@[::1]"]
+    assert list(policy.notify) == once
+    assert policy.recipients("user@example.org") == once
+    assert policy.recipients("other@example.org") == [*once, "other@example.org"]
+
+
 def test_every_field_comes_from_the_nearest_scope_that_sets_it() -> None:
     """Account before domain before the deepest group before the one above before everyone, field by field."""
     book = RuleBook()

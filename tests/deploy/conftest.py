@@ -1,6 +1,6 @@
 """The command line and PostgreSQL, for tests of procedures."""
 
 from tests.cli.conftest import loginwatch
-from tests.panel.store.conftest import postgres
+from tests.panel.conftest import postgres
 
 __all__ = ["loginwatch", "postgres"]

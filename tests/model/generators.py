@@ -146,7 +146,7 @@ def opening(choose: Choose, kind: Flavour) -> Move:
         "allowed_countries": choose((0, 0, 1, 2)),
         "block_time": choose((0, 1, 3, 30)),
         "mode": choose(("enforce", "enforce", "observe")),
-        "notify": choose(([], ["soc@example.org"], [" soc@example.org", "help@example.org", "soc@example.org"])),
+        "notify": choose(([], ["soc@example.org"], [" soc@example.org", "help@example.org", "SOC@Example.org"])),
         "notify_sender": choose((True, False, None)),
         "familiar_days": choose((0, 0, 1, 2)),
     }

@@ -62,8 +62,7 @@ class Policy:
 
     def recipients(self, account: str) -> list[str]:
         """Who is told, each once, the account itself last."""
-        told = [*self.notify, *([account] if self.notify_sender else [])]
-        return list(dict.fromkeys(told))
+        return each_once([*self.notify, *([account] if self.notify_sender else [])])
 
 
 @dataclass(frozen=True)
@@ -154,13 +153,22 @@ def _checked(name: str, value: Any) -> Any:
             raise Wrong("no such country")
         return codes
     if name == "notify":
-        addresses = list(dict.fromkeys(address.strip() for address in value))
+        addresses = [address.strip() for address in value]
         if any("@" not in address for address in addresses):
             raise Wrong("no mail address")
-        return addresses
+        return each_once(addresses)
     if name == "mode" and value not in {"enforce", "observe"}:
         raise Wrong("no such mode")
     return value
+
+
+def each_once(addresses: list[str]) -> list[str]:
+    """The addresses without those that an earlier one is another spelling of."""
+    return [
+        address
+        for number, address in enumerate(addresses)
+        if address.lower() not in {earlier.lower() for earlier in addresses[:number]}
+    ]
 
 
 def inside_any(address: Address, cidrs: list[Network]) -> bool:

@@ -1,4 +1,4 @@
-"""A panel on SQLite for one test: without Kafka, or on the embedded broker."""
+"""A panel on SQLite for one test: without Kafka, or on the embedded broker; and stores, on a real PostgreSQL too."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +12,8 @@ from streams.bus.embedded import EmbeddedBroker
 from streams.panel.panel import Panel
 from streams.panel.store import Store
 from streams.settings import Settings
+from tests.panel.store.conftest import require_postgres
+from tests.panel.store.postgres_server import PostgresServer
 from tests.panel.visitors import Clock, Site, quick_passwords
 
 NOWHERE = "127.0.0.1:1"
@@ -60,3 +62,27 @@ def live_site(embedded: EmbeddedBroker, tmp_path: Path) -> Iterator[Site]:
     assert panel.follower.caught_up.wait(30)
     yield Site(panel, Clock())
     panel.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL shared by the tests of this process, each in a database of its own."""
+    require_postgres()
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database, as the setting `panel_database` names it; once on each kind."""
+    if request.param == "sqlite":
+        return str(tmp_path / "panel.sqlite")
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.database()
+
+
+@pytest.fixture
+def store(database: str) -> Iterator[Store]:
+    """An empty store, once on each kind of database."""
+    with Store(database) as opened:
+        yield opened

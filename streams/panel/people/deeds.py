@@ -36,6 +36,7 @@ TEXTS: Mapping[str, str] = {
     "panel.invitation_withdrawn": N_("withdrew the invitation"),
     "panel.joined": N_("joined the panel"),
     "panel.person_made": N_("was added by single sign-on"),
+    "panel.single_sign_on_bound": N_("was connected with single sign-on"),
     "panel.person_changed": N_("changed role or scopes"),
     "panel.person_disabled": N_("kept from signing in"),
     "panel.person_enabled": N_("let in again"),

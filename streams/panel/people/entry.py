@@ -8,6 +8,7 @@ from starlette.responses import Response
 from streams.metrics import PANEL_SIGN_INS
 from streams.panel import gate
 from streams.panel.people.sessions import CODE, ENROL, WHOLE
+from streams.panel.problems import SignInNeeded
 from streams.panel.store import audit, people
 from streams.panel.store.people import Person
 from streams.panel.store.visible import EVERYTHING_SCOPE
@@ -21,17 +22,27 @@ def let_in(visit: Visit, person: Person, outcome: str, then: str, *, second_fact
     """
     Begin a session and send the person on: to the second factor if there is one, else where they wanted to go.
 
-    `second_factor` is False where somebody else has asked for it already (single sign-on).
+    `second_factor` is False where somebody else has asked for it already (single sign-on). Raises SignInNeeded for somebody
+    who may not come in any more.
     """
-    stage = _stage(visit, person) if second_factor else WHOLE
     agent = visit.request.headers.get("user-agent", "")
     with visit.panel.store.writing() as connection:
+        # as they are now: setting up a second factor ends all other sessions, and none may come after it without
+        person = still_there(visit, people.locked(connection, person.id))
+        stage = _stage(visit, person) if second_factor else WHOLE
         token = visit.panel.sessions.begin(
             connection, person.id, stage, visit.now_ms, address=visit.address, agent=agent
         )
         if stage == WHOLE:
             note_arrival(connection, visit, person, outcome)
     return gate.give_cookie(visit, visit.go(_onward(stage, then)), token)
+
+
+def still_there(visit: Visit, person: Person | None) -> Person:
+    """A person, where they may sign in. Raises SignInNeeded."""
+    if person is None or person.disabled:
+        raise SignInNeeded(visit.gettext("Your session has ended. Sign in again."))
+    return person
 
 
 def note_arrival(connection: Connection, visit: Visit, person: Person, outcome: str) -> None:

@@ -27,11 +27,12 @@ def is_confirmed(visit: Visit, field: str = "current") -> bool:
             visit.form.wrong("", visit.gettext("For this, sign out and in again first."))
         return recent
     password = visit.form.secret(field, longest=LONGEST)
-    counted = throttle.keys(person.name, visit.address)
-    if not password or sign_in_pages.is_too_fast(visit, counted):
+    if not password or (begun := sign_in_pages.begin_try(visit, person.name)) is None:
         return False
     if visit.panel.passwords.fits(person.password_hash, password):
+        with visit.panel.store.writing() as connection:
+            throttle.take_back(connection, begun)
         return True
-    sign_in_pages.refuse(visit, counted, person)
+    sign_in_pages.refuse(visit, begun, person)
     visit.form.wrong(field, visit.gettext("This is not your password."))
     return False

@@ -3,6 +3,9 @@ Links that work once: to join the panel, to set a new password, to sign in (the 
 
 Decision: opening a link only shows a page; what it is for happens when its form is sent, because mail scanners and chat
 programs open links too. Only a hash of the link is stored.
+
+Decision: like a token, a link is never worth more than the person who made it is now: it works only as long as they could
+make it again. The command line's have no maker.
 """
 
 from sqlalchemy import Connection
@@ -11,9 +14,10 @@ from starlette.responses import Response
 
 from streams.panel.people import entry
 from streams.panel.people.passwords import new_password
+from streams.panel.people.sessions import reader_of
 from streams.panel.people.sign_in import form_page
 from streams.panel.problems import NotFound
-from streams.panel.rights import Open
+from streams.panel.rights import Open, Role
 from streams.panel.store import audit, people, sign_in
 from streams.panel.store.people import Person
 from streams.panel.store.sign_in import Invitation
@@ -37,6 +41,7 @@ def make_link(
     name: str = "",
     role: str = "",
     scopes: tuple[str, ...] = (),
+    maker_id: int | None = None,
 ) -> str:
     """The path of a new link. It is shown once and stored nowhere."""
     token = new_token()
@@ -51,6 +56,7 @@ def make_link(
         name=name,
         role=role,
         scopes=scopes,
+        maker_id=maker_id,
     )
     return f"/welcome/{token}"
 
@@ -78,9 +84,20 @@ def welcome_form(visit: Visit) -> Response:
 def _link(visit: Visit) -> Invitation:
     with visit.panel.store.reading() as connection:
         found = sign_in.invitation(connection, hash_of(visit.path["token"]), now_ms=visit.now_ms)
-    if found is None or found.purpose not in (INVITE, RESET, SIGN_IN):
-        raise _over(visit)
+        if found is None or found.purpose not in (INVITE, RESET, SIGN_IN) or not _is_backed(visit, connection, found):
+            raise _over(visit)
     return found
+
+
+def _is_backed(visit: Visit, connection: Connection, link: Invitation) -> bool:
+    """Whether who made a link could make it now. The link of somebody who was removed went with them."""
+    if link.maker_id is None:
+        return True
+    maker = people.by_id(connection, link.maker_id)
+    target = link if link.person_id is None else people.by_id(connection, link.person_id)
+    if maker is None or maker.disabled or target is None:
+        return False
+    return reader_of(maker).manages(Role(target.role), target.scopes, visit.panel.group_of)
 
 
 def _over(visit: Visit) -> NotFound:
@@ -101,7 +118,8 @@ def _used(visit: Visit, link: Invitation, password_hash: str | None) -> Person:
     """Use the link up and do what it is for, in one transaction; its person."""
     try:
         with visit.panel.store.writing() as connection:
-            if not sign_in.use_invitation(connection, link.id, visit.now_ms):
+            backed = _is_backed(visit, connection, link)
+            if not backed or not sign_in.use_invitation(connection, link.id, visit.now_ms):
                 raise _over(visit)
             if link.person_id is None:
                 person_id = people.create(

@@ -1,8 +1,11 @@
-"""The roles that a visitor may give."""
+"""The roles that a visitor may give, and the one that somebody has to keep."""
 
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from streams.panel.rights import ROLE_NOTES, Role
+from streams.panel.store import people
 from streams.panel.web import Visit
 
 
@@ -22,3 +25,8 @@ def role_choices(visit: Visit) -> list[Choice]:
         for role in Role
         if visit.reader.outranks(role)
     ]
+
+
+def is_last_owner(connection: Connection, person_id: int) -> bool:
+    """Whether nobody else is an owner who can sign in. The owners stay what they are until this transaction ends."""
+    return people.holders(connection, Role.OWNER.value) == (person_id,)

@@ -1,4 +1,9 @@
-"""Setting up and giving up the second factor, and its recovery codes."""
+"""
+Setting up and giving up the second factor, and its recovery codes.
+
+Decision: whoever is half-way in has given a password only, so a second factor that is there already is never theirs to
+replace; and the transaction that takes one over ends all other sessions, and finds its own not ended by another.
+"""
 
 from sqlalchemy import Connection
 from starlette.responses import Response
@@ -7,7 +12,7 @@ from streams.panel import gate
 from streams.panel.people import codes, entry
 from streams.panel.people.identity import is_confirmed, person_of
 from streams.panel.people.profile import note_own, show
-from streams.panel.people.sessions import ENROL, WHOLE
+from streams.panel.people.sessions import ENROL, WHOLE, SignedIn
 from streams.panel.people.sign_in import RECOVERY, wanted
 from streams.panel.problems import Forbidden, SignInNeeded
 from streams.panel.rights import Open
@@ -36,8 +41,8 @@ def set_up(visit: Visit) -> Response:
     if not is_confirmed(visit) or (step := _right_step(visit)) is None:
         return _picture_page(visit, person, _typed_secret(visit), "/profile/second-factor", 422)
     with visit.panel.store.writing() as connection:
-        given = _take_over(visit, connection, person, step)
-        sign_in.end_sessions(connection, person.id, but=visit.session.session_id)
+        _as_now(visit, connection, visit.session)
+        given = _take_over(visit, connection, visit.session, step)
         token = visit.panel.sessions.go_on(connection, visit.session.session_id, WHOLE, visit.now_ms)
         note_own(visit, connection, "second_factor_set")
     return _codes_page(visit, given, token, "/profile")
@@ -50,7 +55,9 @@ def give_up(visit: Visit) -> Response:
         raise Forbidden(visit.gettext("This panel demands a second factor."))
     if not is_confirmed(visit, "current_factor"):
         return show(visit, 422)
+    assert visit.session is not None
     with visit.panel.store.writing() as connection:
+        _as_now(visit, connection, visit.session)
         people.change(connection, visit.reader.person_id, totp_secret=None)
         sign_in.remove_links(connection, visit.reader.person_id, purpose=RECOVERY)
         note_own(visit, connection, "second_factor_removed")
@@ -64,7 +71,9 @@ def new_codes(visit: Visit) -> Response:
         raise Forbidden(visit.gettext("Set up a second factor first."))
     if not is_confirmed(visit, "current_codes"):
         return show(visit, 422)
+    assert visit.session is not None
     with visit.panel.store.writing() as connection:
+        _as_now(visit, connection, visit.session)
         given = _new_codes(visit, connection, visit.reader.person_id, visit.reader.name)
         note_own(visit, connection, "recovery_codes_made")
     return visit.page("people/recovery_codes.html", codes=given, onward="/profile")
@@ -85,7 +94,8 @@ def demanded(visit: Visit) -> Response:
     if step is None:
         return _picture_page(visit, person, _typed_secret(visit), "/sign-in/second-factor", 422)
     with visit.panel.store.writing() as connection:
-        given = _take_over(visit, connection, person, step)
+        _without_one(visit, _as_now(visit, connection, visit.half_way))
+        given = _take_over(visit, connection, visit.half_way, step)
         token = visit.panel.sessions.go_on(connection, visit.half_way.session_id, WHOLE, visit.now_ms)
         entry.note_arrival(connection, visit, person, "second_factor")
     return _codes_page(visit, given, token, wanted(visit))
@@ -94,7 +104,21 @@ def demanded(visit: Visit) -> Response:
 def _half_way(visit: Visit) -> Person:
     if visit.half_way is None or visit.half_way.stage != ENROL:
         raise SignInNeeded(visit.gettext("Your session has ended. Sign in again."))
-    return visit.half_way.person
+    return _without_one(visit, visit.half_way.person)
+
+
+def _without_one(visit: Visit, person: Person) -> Person:
+    """Somebody who has no second factor yet. Raises SignInNeeded: who has one meanwhile signs in with it."""
+    if person.totp_secret is not None:
+        raise SignInNeeded(visit.gettext("Your session has ended. Sign in again."))
+    return person
+
+
+def _as_now(visit: Visit, connection: Connection, session: SignedIn) -> Person:
+    """The person of a session, whom nobody else changes meanwhile. Raises SignInNeeded where the session has ended."""
+    person = people.locked(connection, session.person.id)
+    found = sign_in.session(connection, hash_of(visit.cookie), now_ms=visit.now_ms)
+    return entry.still_there(visit, None if found is None else person)
 
 
 def _picture_page(visit: Visit, person: Person, secret: str, action: str, status: int = 200) -> Response:
@@ -125,9 +149,11 @@ def _right_step(visit: Visit) -> int | None:
     return step
 
 
-def _take_over(visit: Visit, connection: Connection, person: Person, step: int) -> list[str]:
+def _take_over(visit: Visit, connection: Connection, session: SignedIn, step: int) -> list[str]:
+    person = session.person
     people.change(connection, person.id, totp_secret=visit.panel.sealer.seal(_typed_secret(visit)))
     people.use_totp_step(connection, person.id, step)
+    sign_in.end_sessions(connection, person.id, but=session.session_id)
     return _new_codes(visit, connection, person.id, person.name)
 
 

@@ -37,15 +37,14 @@ def sign_in_form(visit: Visit) -> Response:
     """Check name and password; what is wrong is never said of either alone."""
     name = visit.form.text("name", required=True, longest=LONGEST_NAME).lower()
     password = visit.form.secret("password", longest=LONGEST)
-    counted = throttle.keys(name, visit.address)
-    if visit.form.ok and not is_too_fast(visit, counted):
+    if visit.form.ok and (begun := begin_try(visit, name)) is not None:
         with visit.panel.store.reading() as connection:
             person = people.by_name(connection, name)
         fits = visit.panel.passwords.fits(person.password_hash if person else None, password)
         if fits and person is not None and not person.disabled:
-            _welcome(visit, person, password, counted)
+            _welcome(visit, person, password, begun)
             return entry.let_in(visit, person, "password", wanted(visit))
-        refuse(visit, counted, person)
+        refuse(visit, begun, person)
         visit.form.wrong("", visit.gettext("This name and password do not fit. Check both, and try again."))
     return form_page(visit, "people/sign_in.html", 422, ended=False)
 
@@ -62,12 +61,11 @@ def code_form(visit: Visit) -> Response:
     """Check a code of the app, or a recovery code; each works once."""
     person = _half_way(visit)
     typed = visit.form.text("code", required=True, longest=100)
-    counted = throttle.keys(person.name, visit.address)
-    if visit.form.ok and not is_too_fast(visit, counted):
+    if visit.form.ok and (begun := begin_try(visit, person.name)) is not None:
         outcome = _proof(visit, person, typed)
         if outcome:
-            return _whole(visit, person, outcome, counted)
-        refuse(visit, counted, person)
+            return _whole(visit, person, outcome, begun)
+        refuse(visit, begun, person)
         visit.form.wrong("code", visit.gettext("This code is not right, or was used before. Wait for the next one."))
     return visit.page("people/code.html", 422, wanted=wanted(visit))
 
@@ -106,11 +104,14 @@ def form_page(visit: Visit, template: str, status: int = 200, **context: object)
     return response if visit.cookie else gate.give_cookie(visit, response, token)
 
 
-def refuse(visit: Visit, counted: dict[str, throttle.Pace], person: Person | None) -> None:
-    """Count a failed try, and keep it in the audit where it was somebody's name."""
+def refuse(visit: Visit, begun: throttle.Try, person: Person | None) -> None:
+    """
+    Leave a failed try counted, and keep it in the audit where it was somebody's name. For a name that nobody has something is
+    written too, so that it takes as long.
+    """
     visit.panel.metrics.of(PANEL_SIGN_INS, outcome="refused").inc()
     with visit.panel.store.writing() as connection:
-        throttle.failed(connection, counted, visit.now_ms)
+        throttle.failed(connection, begun, visit.panel.now_ms())
         if person is not None:
             audit.note(
                 connection,
@@ -122,26 +123,32 @@ def refuse(visit: Visit, counted: dict[str, throttle.Pace], person: Person | Non
             )
 
 
-def is_too_fast(visit: Visit, counted: dict[str, throttle.Pace]) -> bool:
-    """Whether the next try has to wait; the form says how long."""
-    with visit.panel.store.reading() as connection:
-        seconds = throttle.wait_s(connection, counted, visit.now_ms)
-    if seconds:
+def begin_try(visit: Visit, name: str) -> throttle.Try | None:
+    """Count a try, which is judged afterwards; None where it has to wait, and the form says how long."""
+    counted = throttle.keys(name, visit.address)
+    try:
+        with visit.panel.store.reading() as connection:  # so that whoever floods the panel does not write each time
+            throttle.check(connection, counted, visit.now_ms)
+        with visit.panel.store.writing() as connection:
+            return throttle.begin(connection, counted, visit.now_ms)
+    except throttle.TooSoonError as error:
         visit.panel.metrics.of(PANEL_SIGN_INS, outcome="throttled").inc()
         sentence = visit.words.ngettext(
-            "Too many tries. Wait a second.", "Too many tries. Wait %(number)s seconds, and try again.", seconds
+            "Too many tries. Wait a second.", "Too many tries. Wait %(number)s seconds, and try again.", error.seconds
         )
         visit.form.wrong("", sentence)
-    return seconds > 0
+        return None
 
 
-def _welcome(visit: Visit, person: Person, password: str, counted: dict[str, throttle.Pace]) -> None:
+def _welcome(visit: Visit, person: Person, password: str, begun: throttle.Try) -> None:
     """What a right password is followed by: its failures are forgotten once no second factor can fail any more."""
     stored = person.password_hash or ""
     renewed = visit.panel.passwords.hash(password) if visit.panel.passwords.is_old(stored) else None
     with visit.panel.store.writing() as connection:
         if person.totp_secret is None:
-            throttle.succeeded(connection, counted)
+            throttle.succeeded(connection, begun)
+        else:
+            throttle.take_back(connection, begun)
         if renewed:
             people.change(connection, person.id, password_hash=renewed)
 
@@ -165,10 +172,11 @@ def _proof(visit: Visit, person: Person, typed: str) -> str:
         return "recovery_code" if sign_in.use_invitation(connection, found.id, visit.now_ms) else ""
 
 
-def _whole(visit: Visit, person: Person, outcome: str, counted: dict[str, throttle.Pace]) -> Response:
+def _whole(visit: Visit, person: Person, outcome: str, begun: throttle.Try) -> Response:
     assert visit.half_way is not None
     with visit.panel.store.writing() as connection:
-        throttle.succeeded(connection, counted)
+        throttle.succeeded(connection, begun)
+        entry.still_there(visit, people.locked(connection, person.id))  # before the session, as everybody else does
         token = visit.panel.sessions.go_on(connection, visit.half_way.session_id, WHOLE, visit.now_ms)
         entry.note_arrival(connection, visit, person, outcome)
     return gate.give_cookie(visit, visit.go(wanted(visit)), token)

@@ -8,9 +8,10 @@ from streams.metrics import PANEL_SIGN_INS
 from streams.panel import gate
 from streams.panel.people import entry
 from streams.panel.people.oidc import BACK, Identity, Post, SingleSignOn, SingleSignOnError
+from streams.panel.people.roles import is_last_owner
 from streams.panel.people.sign_in import wanted
 from streams.panel.problems import DecisionError, Forbidden, NotFound
-from streams.panel.rights import Open
+from streams.panel.rights import Open, Role
 from streams.panel.store import audit, people
 from streams.panel.store.people import Person
 from streams.panel.tokens import new_token
@@ -65,22 +66,33 @@ def _person(visit: Visit, provider: SingleSignOn, identity: Identity) -> Person 
     """The person of an identity: known by subject, else by a checked mail address, else made where settings say so."""
     post = provider.post_of(identity)
     with visit.panel.store.writing() as connection:
-        person = people.by_subject(connection, identity.subject) or _by_email(connection, identity)
+        person = people.by_subject(connection, identity.subject) or _by_email(visit, connection, identity)
         if person is None:
             person = _new_person(visit, connection, identity, post or provider.default_post)
         elif post is not None and (post.role, post.scopes) != (person.role, person.scopes):
-            people.change(connection, person.id, role=post.role.value)
-            people.set_scopes(connection, person.id, post.scopes)
-            _note(visit, connection, "person_changed", person.name, post)
-            person = people.by_id(connection, person.id)
+            person = _changed(visit, connection, person, post)
     return person
 
 
-def _by_email(connection: Connection, identity: Identity) -> Person | None:
+def _changed(visit: Visit, connection: Connection, person: Person, post: Post) -> Person | None:
+    """The person with what the provider says that they are; the last owner stays as they are."""
+    if post.role is not Role.OWNER and is_last_owner(connection, person.id):
+        LOG.warning("single sign-on would leave no owner: the role stays", person=person.name, role=post.role.value)
+        return person
+    people.change(connection, person.id, role=post.role.value)
+    people.set_scopes(connection, person.id, post.scopes)
+    before = {"role_before": person.role, "scopes_before": list(person.scopes)}
+    _note(visit, connection, "person_changed", person.name, post.scopes, **_said(post), **before)
+    return people.by_id(connection, person.id)
+
+
+def _by_email(visit: Visit, connection: Connection, identity: Identity) -> Person | None:
+    """The person of a checked mail address, who is known by subject from now on: the audit says since when."""
     person = people.by_name(connection, identity.email) if identity.email else None
     if person is None or person.subject is not None:  # a name that is somebody else's at the provider
         return None
     people.change(connection, person.id, subject=identity.subject)
+    _note(visit, connection, "single_sign_on_bound", person.name, person.scopes, subject=identity.subject)
     return person
 
 
@@ -96,18 +108,24 @@ def _new_person(visit: Visit, connection: Connection, identity: Identity, post: 
         subject=identity.subject,
         now_ms=visit.now_ms,
     )
-    _note(visit, connection, "person_made", identity.email, post)
+    _note(visit, connection, "person_made", identity.email, post.scopes, **_said(post))
     return people.by_id(connection, person_id)
 
 
-def _note(visit: Visit, connection: Connection, action: str, name: str, post: Post) -> None:
+def _said(post: Post) -> dict[str, object]:
+    return {"role": post.role.value, "scopes": list(post.scopes)}
+
+
+def _note(
+    visit: Visit, connection: Connection, action: str, name: str, scopes: tuple[str, ...], /, **detail: object
+) -> None:
     audit.note(
         connection,
         time_ms=visit.now_ms,
         actor="single sign-on",
         action=action,
         subject=name,
-        scope=entry.first_scope(post.scopes),
+        scope=entry.first_scope(scopes),
         address=visit.address,
-        detail={"role": post.role.value, "scopes": list(post.scopes)},
+        detail=detail,
     )

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from streams.panel.asking import Asking
 from streams.panel.people import entry
 from streams.panel.people.links import INVITE, RESET, make_link
+from streams.panel.people.roles import is_last_owner
 from streams.panel.people.scopes import MOST_SCOPES
 from streams.panel.people.sign_in import RECOVERY
 from streams.panel.problems import Forbidden, NotFound, Unusable
@@ -74,6 +75,7 @@ class Staff:
                 name=name,
                 role=role,
                 scopes=scopes,
+                maker_id=self._reader.person_id,
             )
             self._note(connection, "invited", name, scopes, role=role, scopes=list(scopes))
         return self._asking.panel.address + path
@@ -144,6 +146,7 @@ class Staff:
                 now_ms=self._asking.now_ms,
                 lifetime_ms=self._lifetime_ms,
                 person_id=person.id,
+                maker_id=self._reader.person_id,
             )
             self._note(connection, "password_link_made", person.name, person.scopes)
         return person, self._asking.panel.address + path
@@ -173,10 +176,7 @@ class Staff:
 
     def _is_theirs(self, role: str, scopes: tuple[str, ...]) -> bool:
         """Whether somebody of this role and these scopes is the reader's to manage."""
-        target, group_of = Role(role), self._asking.panel.group_of
-        if not self._reader.outranks(target):
-            return False
-        return self._reader.sees_everything or (target is not Role.OWNER and self._reader.covers_all(scopes, group_of))
+        return self._reader.manages(Role(role), scopes, self._asking.panel.group_of)
 
     def _person(self, connection: Connection, number: int) -> Person:
         person = people.by_id(connection, number)
@@ -189,8 +189,7 @@ class Staff:
         return [item for item in found if self._is_theirs(item.role, item.scopes)]
 
     def _keep_an_owner(self, connection: Connection, person: Person, role: str) -> None:
-        is_owner = person.role == Role.OWNER and not person.disabled
-        if is_owner and role != Role.OWNER and people.count(connection, role=Role.OWNER.value) < 2:
+        if role != Role.OWNER and is_last_owner(connection, person.id):
             raise Forbidden(self._words.gettext("This is the last owner. Make somebody else an owner first."))
 
     def _usable_name(self, text: str) -> str:

@@ -4,14 +4,19 @@ Slowing down whoever guesses: a growing wait per name and per address.
 Decision: the count is in the database, so a restart or a second panel forgets nothing, and it forgets itself. Nobody is
 locked out: the wait of a name stays at a minute at most, or a stranger could keep its owner away; that of an address grows
 further. An IPv6 address counts with its whole /64, since one machine has all of it.
+
+Decision: a try counts as failed before it is judged, in the transaction that finds that it need not wait, and is taken back
+when it was right. Judging takes long, and many tries that are sent at once would otherwise all find none before them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from streams.core.addresses import cut, parse_address
 from streams.core.refusal import Refused
+from streams.errors import LoginwatchError
 from streams.panel.store import sign_in as rows
 
 HOUR_MS = 3_600_000
@@ -30,32 +35,74 @@ ADDRESS = Pace(free=20, longest_s=900)
 NO_NAME = "?"
 
 
+class TooSoonError(LoginwatchError):
+    """The next try is taken in `seconds`."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"too many tries: wait {seconds} seconds")
+        self.seconds = seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A try that counts as failed as long as nobody says otherwise: what each key had before it, and with it."""
+
+    counted: Mapping[str, Pace]
+    before: Mapping[str, rows.Attempts]
+    after: Mapping[str, rows.Attempts]
+
+
 def keys(name: str, address: str) -> dict[str, Pace]:
     """What a try counts under."""
     return {f"name:{name or NO_NAME}": NAME, f"address:{_neighbourhood(address)}": ADDRESS}
 
 
-def wait_s(connection: Connection, counted: dict[str, Pace], now_ms: int) -> int:
-    """Seconds until the next try is taken; 0 = now."""
-    longest = 0
-    for key, pace in counted.items():
-        found = rows.attempts(connection, key)
-        until_ms = found.last_ms + _delay_s(found.failures, pace) * 1000
-        longest = max(longest, -((now_ms - until_ms) // 1000) if until_ms > now_ms else 0)
-    return longest
+def check(connection: Connection, counted: Mapping[str, Pace], now_ms: int) -> None:
+    """Raises TooSoonError when a try would have to wait, as far as one sees without writing."""
+    _demand(counted, {key: rows.attempts(connection, key) for key in counted}, now_ms)
 
 
-def failed(connection: Connection, counted: dict[str, Pace], now_ms: int) -> None:
-    """Count a failed try."""
-    for key in counted:
-        rows.failed(connection, key, now_ms, window_ms=HOUR_MS)
+def begin(connection: Connection, counted: Mapping[str, Pace], now_ms: int) -> Try:
+    """
+    Count a try, in a transaction that is over before the try is judged.
+
+    Raises TooSoonError, which has to end the transaction: a try that is not taken counts for nothing.
+    """
+    before = {key: rows.locked_attempts(connection, key, now_ms) for key in counted}
+    _demand(counted, before, now_ms)
+    after = {
+        # no earlier than the last one: this one may have waited for the lock
+        key: rows.failed(connection, key, max(now_ms, before[key].last_ms), window_ms=HOUR_MS)
+        for key in counted
+    }
+    return Try(counted, before, after)
 
 
-def succeeded(connection: Connection, counted: dict[str, Pace]) -> None:
+def failed(connection: Connection, begun: Try, now_ms: int) -> None:
+    """Leave a try counted; the wait begins with its answer."""
+    for key in begun.counted:
+        rows.answered(connection, key, now_ms)
+
+
+def take_back(connection: Connection, begun: Try) -> None:
+    """Count a try no more that was right; the failures before it stay."""
+    for key in begun.counted:
+        rows.take_back(connection, key, begun.before[key], begun.after[key])
+
+
+def succeeded(connection: Connection, begun: Try) -> None:
     """Forget the failures of a name that signed in; its address keeps its own, or one account would free guesses at others."""
-    for key, pace in counted.items():
+    take_back(connection, begun)
+    for key, pace in begun.counted.items():
         if pace is NAME:
             rows.succeeded(connection, key)
+
+
+def _demand(counted: Mapping[str, Pace], found: Mapping[str, rows.Attempts], now_ms: int) -> None:
+    waits = (found[key].last_ms + _delay_s(found[key].failures, pace) * 1000 - now_ms for key, pace in counted.items())
+    longest_ms = max(waits)
+    if longest_ms > 0:
+        raise TooSoonError(-(-longest_ms // 1000))
 
 
 def _delay_s(failures: int, pace: Pace) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from streams.panel.store import rows
+from streams.panel.store.erase import without_erased
 from streams.panel.store.ingest_blocks import write_blocks
 from streams.panel.store.ingest_incidents import write_incidents
 from streams.panel.store.ingest_rules import deed_row, write_rules
@@ -27,7 +28,7 @@ QUESTION = "describe"
 def write(connection: Connection, items: Sequence[Item]) -> set[str]:
     """Write a batch, in the order of each partition: what changed, of `changes.KINDS`."""
     by_topic: dict[str, list[Item]] = {}
-    for item in items:
+    for item in without_erased(connection, items):
         by_topic.setdefault(item.topic, []).append(item)
     deeds = [*write_rules(connection, by_topic), *_commands(by_topic), *_reviews(by_topic)]
     insert_new(connection, DEED, deeds)

@@ -45,6 +45,13 @@ def by_id(connection: Connection, person_id: int) -> Person | None:
     return _person(connection, PERSON.c.id == person_id)
 
 
+def locked(connection: Connection, person_id: int) -> Person | None:
+    """The same as it is now; nobody else changes them until this transaction ends."""
+    # SQLite has one writer at a time anyway. Two queries, so that the scopes too are read once the lock is held
+    connection.execute(select(PERSON.c.id).where(PERSON.c.id == person_id).with_for_update(key_share=True))
+    return by_id(connection, person_id)
+
+
 def by_subject(connection: Connection, subject: str) -> Person | None:
     """The person whom an OpenID provider calls so."""
     return _person(connection, PERSON.c.subject == subject)
@@ -59,6 +66,12 @@ def count(connection: Connection, *, role: str | None = None) -> int:
     """How many people are not disabled, of a role or at all: is there an owner yet?"""
     query = select(func.count()).select_from(PERSON).where(~PERSON.c.disabled)
     return int(connection.execute(query if role is None else query.where(PERSON.c.role == role)).scalar_one())
+
+
+def holders(connection: Connection, role: str) -> tuple[int, ...]:
+    """The ids of all of a role who are not disabled; nobody else changes these people until this transaction ends."""
+    query = select(PERSON.c.id).where(~PERSON.c.disabled, PERSON.c.role == role).order_by(PERSON.c.id)
+    return tuple(connection.execute(query.with_for_update(key_share=True)).scalars())
 
 
 def create(
@@ -140,7 +153,7 @@ def use_totp_step(connection: Connection, person_id: int, step: int) -> bool:
 
 
 def remove(connection: Connection, person_id: int) -> None:
-    """Delete a person with scopes, sessions, tokens and open links. The audit keeps the name."""
+    """Delete a person with scopes, sessions, tokens, and links for or by them. The audit keeps the name."""
     connection.execute(delete(PERSON).where(PERSON.c.id == person_id))
 
 

@@ -17,9 +17,9 @@ def _id() -> Column[int]:
     return Column("id", Integer, primary_key=True)
 
 
-def _person(*, null: bool = False, key: bool = False) -> Column[int]:
+def _person(name: str = "person_id", *, null: bool = False, key: bool = False) -> Column[int]:
     return Column(
-        "person_id",
+        name,
         Integer,
         ForeignKey("person.id", ondelete="CASCADE"),
         nullable=null,
@@ -64,6 +64,7 @@ INVITATION = Table(
     _time("created_ms"),
     _time("expires_ms"),
     _time("used_ms", null=True),
+    _person("maker_id", null=True),  # whose rights it needs, and with whom it goes; null = the command line made it
 )
 """Links that work once. Only a hash is kept, so who reads the database cannot use them."""
 

@@ -7,7 +7,18 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from streams.panel.store.store import Store
-from streams.panel.store.tables import ACCOUNT, BLOCK, DEED, DOMAIN, HOURLY, INCIDENT, INCIDENT_RECORD, NETWORK, REVIEW
+from streams.panel.store.tables import (
+    ACCOUNT,
+    BLOCK,
+    DEED,
+    DOMAIN,
+    ERASED,
+    HOURLY,
+    INCIDENT,
+    INCIDENT_RECORD,
+    NETWORK,
+    REVIEW,
+)
 from streams.panel.store.wanted import NOT_REVIEWED
 from streams.topology import BLOCKS, BY_NAME, DAY_MS, INCIDENTS, REVIEWS, Topic
 
@@ -34,6 +45,7 @@ def prune(store: Store, now_ms: int, topics: Mapping[str, Topic] = BY_NAME) -> N
         _blocks(connection, now_ms - _kept_ms(topics, BLOCKS))
         connection.execute(delete(HOURLY).where(HOURLY.c.hour_ms < before_ms))
         connection.execute(delete(DEED).where(DEED.c.time_ms < now_ms - KEEP_DEEDS_MS))
+        connection.execute(delete(ERASED).where(ERASED.c.time_ms < now_ms - _longest_ms(topics)))
         connection.execute(delete(ACCOUNT).where(ACCOUNT.c.incidents <= 0, ACCOUNT.c.blocks <= 0))
 
 
@@ -41,6 +53,11 @@ def _kept_ms(topics: Mapping[str, Topic], topic: Topic) -> int:
     """How long the rows of a topic are kept, in milliseconds."""
     own = topics[topic.name]
     return (own if own.retention_is_set else topics[INCIDENTS.name]).retention_ms or 0
+
+
+def _longest_ms(topics: Mapping[str, Topic]) -> int:
+    """How long something told may still be read, or kept."""
+    return max(KEEP_DEEDS_MS, *(topic.retention_ms or 0 for topic in topics.values()))
 
 
 def _blocks(connection: Connection, before_ms: int) -> None:

@@ -10,14 +10,15 @@ from functools import lru_cache
 from typing import Any
 
 from streams.bus.record import Record
-from streams.core.accounts import canonical_account, canonical_domain, canonical_group, parse_scope
-from streams.core.book import RuleBook, parse_safe_key, parse_safe_network, safe_key
-from streams.engine.tables import Tables
+from streams.core.accounts import canonical_account
+from streams.core.book import RuleBook
+from streams.engine.tables import Tables, canonical, canonical_key
 from streams.panel.store import rows
 from streams.records.codec import Codec
-from streams.topology import BLOCKS, BY_NAME, COMMANDS, DOMAINS, INCIDENTS, POLICIES, REVIEWS, SAFE_NETWORKS
+from streams.topology import BLOCKS, BY_NAME, COMMANDS, DOMAINS, INCIDENTS, POLICIES, REVIEWS, SAFE_NETWORKS, TABLES
 
 TOPICS = (POLICIES, SAFE_NETWORKS, DOMAINS, BLOCKS, INCIDENTS, REVIEWS, COMMANDS)
+RULES = frozenset(topic.name for topic in TABLES)
 NO_DEEDS = (INCIDENTS.name, BLOCKS.name)
 """Topics of what the worker found and did; what people did is on the others."""
 ACTOR_HEADER = "actor"
@@ -55,15 +56,10 @@ class Reader:
         self._is_canary = is_canary
         # every revision of an incident names its account again
         self._canonical = lru_cache(maxsize=ACCOUNTS)(lambda name: canonical_account(name, default_domain))
-        self._keys: dict[str, Callable[[str, dict[str, Any] | None], str]] = {
-            POLICIES.name: self._policy,
-            SAFE_NETWORKS.name: self._safe_network,
-            DOMAINS.name: self._domain_key,
-        }
 
     def read(self, record: Record) -> Item | None:
         """The record decoded; None for a tombstone that says nothing, and for the canary's. Raises Refused, RegistryUnavailableError."""
-        rule = record.topic in self._keys
+        rule = record.topic in RULES
         if record.value is None and not rule:
             return None  # compaction and retention leave those on `blocks`; what they delete is over long since
         if not rule and self._is_canary(record.key):
@@ -72,7 +68,12 @@ class Reader:
             # refuses what the worker refuses, a key that is not of the content included
             Tables(self._codec, RuleBook(self._domain)).apply(record.topic, record.key, record.value)
         value = None if record.value is None else self._codec.decode(BY_NAME[record.topic].record, record.value)
-        key = self._keys[record.topic](_text(record.key), value) if rule else self._account(value or {})
+        if not rule:
+            key = self._account(value or {})
+        elif value is None:
+            key = canonical_key(record.topic, _text(record.key), self._domain)
+        else:
+            key, value = canonical(record.topic, value, self._domain)
         deed = ""
         if record.topic not in NO_DEEDS:
             deed = rows.deed_id(record.topic, record.partition, record.offset, record.key, record.value)
@@ -82,19 +83,6 @@ class Reader:
         account = self._canonical(value["account"])
         value["account"] = account
         return account
-
-    def _policy(self, key: str, value: dict[str, Any] | None) -> str:
-        return parse_scope(key if value is None else value["scope"], self._domain)
-
-    def _safe_network(self, key: str, value: dict[str, Any] | None) -> str:
-        if value is None:
-            return safe_key(*parse_safe_key(key, self._domain))
-        return parse_safe_network(value, self._domain).key
-
-    def _domain_key(self, key: str, value: dict[str, Any] | None) -> str:
-        if value is not None and value["group"]:
-            value["group"] = canonical_group(value["group"].removeprefix("group:"))
-        return canonical_domain(key if value is None else value["domain"])
 
 
 def _text(key: bytes | None) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, case, delete, func, insert, or_, select, update
 
 from streams.panel.store.people_tables import API_TOKEN, ATTEMPT, INVITATION, SESSION
 from streams.panel.store.writes import insert as insert_or
@@ -70,6 +70,8 @@ class Invitation:
     created_ms: int
     expires_ms: int
     used_ms: int | None
+    maker_id: int | None
+    """Who made it in the panel; None = the command line, or the person's own recovery code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,7 @@ def invite(
     name: str = "",
     role: str = "",
     scopes: Collection[str] = (),
+    maker_id: int | None = None,
 ) -> int:
     """Keep a link that works once, and return its id."""
     values = {
@@ -223,6 +226,7 @@ def invite(
         "actor": actor,
         "created_ms": now_ms,
         "expires_ms": expires_ms,
+        "maker_id": maker_id,
     }
     return int(connection.execute(insert(INVITATION).values(values).returning(INVITATION.c.id)).scalar_one())
 
@@ -290,6 +294,17 @@ def attempts(connection: Connection, key: str) -> Attempts:
     return Attempts(0, 0, 0) if row is None else Attempts(*row)
 
 
+def locked_attempts(connection: Connection, key: str, now_ms: int) -> Attempts:
+    """The same; nobody else counts under the key until this transaction ends. Leaves a row without failures where none was."""
+    row = connection.execute(
+        insert_or(connection, ATTEMPT)
+        .values(key=key, failures=0, since_ms=now_ms, last_ms=now_ms)
+        .on_conflict_do_update(index_elements=["key"], set_={"failures": ATTEMPT.c.failures})
+        .returning(ATTEMPT.c.failures, ATTEMPT.c.since_ms, ATTEMPT.c.last_ms)
+    ).one()
+    return Attempts(*row)
+
+
 def failed(connection: Connection, key: str, now_ms: int, *, window_ms: int) -> Attempts:
     """Count a failed sign-in; what is older than the window before the last failure is forgotten."""
     old = ATTEMPT.c.last_ms <= now_ms - window_ms
@@ -300,6 +315,22 @@ def failed(connection: Connection, key: str, now_ms: int, *, window_ms: int) -> 
         .on_conflict_do_update(index_elements=["key"], set_={"failures": ATTEMPT.c.failures + 1, "last_ms": now_ms})
     )
     return attempts(connection, key)
+
+
+def answered(connection: Connection, key: str, now_ms: int) -> None:
+    """Let the wait after a failure begin now."""
+    connection.execute(update(ATTEMPT).where(ATTEMPT.c.key == key).values(last_ms=now_ms))
+
+
+def take_back(connection: Connection, key: str, before: Attempts, after: Attempts) -> None:
+    """
+    Undo one `failed`, which found `before` and left `after`. What was forgotten since is not taken from what came later, and
+    the last failure is that of before only where none came later.
+    """
+    same = and_(ATTEMPT.c.key == key, ATTEMPT.c.since_ms == after.since_ms)
+    last_ms = case((ATTEMPT.c.last_ms == after.last_ms, before.last_ms), else_=ATTEMPT.c.last_ms)
+    connection.execute(update(ATTEMPT).where(same).values(failures=ATTEMPT.c.failures - 1, last_ms=last_ms))
+    connection.execute(delete(ATTEMPT).where(and_(same, ATTEMPT.c.failures <= 0)))
 
 
 def succeeded(connection: Connection, key: str) -> None:

@@ -243,6 +243,12 @@ READ_MODEL = (
 )
 """What `loginwatch panel rebuild` empties. `progress` stays, so that its numbers never go back."""
 
+ERASED = Table("erased", METADATA, _text("whose", key=True), _number("time_ms"))
+"""
+Until when (Kafka's time) what the topics say of an account is erased here. It has a digest in place of the name, and
+outlives a wipe: topics tell records for their retention, erased or not.
+"""
+
 DEED = Table(
     "deed",
     METADATA,

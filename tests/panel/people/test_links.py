@@ -7,7 +7,7 @@ from streams.panel.people import owners
 from streams.panel.people.links import INVITE, SIGN_IN, make_link
 from streams.panel.rights import Role
 from streams.panel.store import people
-from tests.panel.visitors import Site
+from tests.panel.visitors import Site, token_of
 
 NEW = {"password": "a heap of unrelated words", "again": "a heap of unrelated words"}
 
@@ -124,3 +124,70 @@ def test_what_the_command_line_refuses(site: Site) -> None:
     site.add("b@example.org", Role.OWNER)
     with pytest.raises(UsageError, match="several owners"):
         owners.sign_in_link(store, settings, None, actor="root")
+
+
+ADMINISTRATOR = "admin@example.org"
+
+
+async def made_by_administrator(site: Site, **person: str) -> str:
+    """The path of an invitation by an administrator of example.org; or, with a person, of their link for a new password."""
+    browser = await site.signed_in(ADMINISTRATOR, Role.ADMINISTRATOR, "domain:example.org")
+    fields = {"name": "ghost@example.org", "role": "reader", "scopes": "example.org"}
+    page = "/people/invite"
+    if person:
+        number = site.add(person["name"], Role.READER, "domain:example.org")
+        fields, page = {}, f"/people/{number}/new-password"
+    shown = await browser.send("/people", fields, to=page)
+    return "/welcome/" + shown.text.split("/welcome/")[1].split("<")[0]
+
+
+def number_of(site: Site, name: str) -> int:
+    with site.panel.store.reading() as connection:
+        return people.by_name(connection, name).id  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("person", [{}, {"name": "bert@example.org"}])
+@pytest.mark.parametrize(
+    ("step", "fields"),
+    [
+        ("/remove", {}),
+        ("/disable", {}),
+        ("", {"role": "reader", "scopes": "domain:example.org"}),
+        ("", {"role": "administrator", "scopes": "domain:other.example"}),
+    ],
+)
+async def test_a_link_is_worth_no_more_than_its_maker(
+    site: Site, step: str, fields: dict[str, str], person: dict[str, str]
+) -> None:
+    """Who was removed, disabled or given less brings nobody in afterwards, not even where the page was opened before."""
+    path = await made_by_administrator(site, **person)
+    early = site.browser()
+    page = await early.get(path)
+    owner = await site.signed_in("owner@example.org", Role.OWNER)
+    number = number_of(site, ADMINISTRATOR)
+    assert (await owner.send("/people", fields, to=f"/people/{number}{step}")).status_code == 303
+
+    assert page.status_code == 200
+    assert (await site.browser().get(path)).status_code == 404
+    assert (await early.post(path, {"csrf": token_of(page.text), **NEW})).status_code == 404
+    assert not await early.is_signed_in()
+
+
+@pytest.mark.parametrize("person", [{}, {"name": "bert@example.org"}])
+async def test_a_link_works_as_long_as_its_maker_may(site: Site, person: dict[str, str]) -> None:
+    """Another change of theirs ends nothing."""
+    path = await made_by_administrator(site, **person)
+    owner = await site.signed_in("owner@example.org", Role.OWNER)
+    change = {"role": "administrator", "scopes": "domain:example.org\ndomain:other.example"}
+    await owner.send("/people", change, to=f"/people/{number_of(site, ADMINISTRATOR)}")
+
+    assert (await site.browser().send(path, NEW)).status_code == 303
+
+
+async def test_a_link_for_a_password_ends_where_its_person_rises_above_its_maker(site: Site) -> None:
+    """An administrator who gave somebody a link before they became an owner does not become one by it."""
+    path = await made_by_administrator(site, name="bert@example.org")
+    with site.panel.store.writing() as connection:
+        people.change(connection, people.by_name(connection, "bert@example.org").id, role="owner")  # type: ignore[union-attr]
+
+    assert (await site.browser().get(path)).status_code == 404

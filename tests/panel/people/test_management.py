@@ -1,11 +1,14 @@
 """Inviting, changing and disabling people; API tokens; the audit."""
 
+import asyncio
+from collections.abc import Callable
+
 import pytest
 
 from streams.panel.rights import Role
 from streams.panel.store import people, sign_in
 from streams.panel.tokens import hash_of
-from tests.panel.visitors import PASSWORD, Site, text_of
+from tests.panel.visitors import PASSWORD, Site, text_of, token_of
 
 OWNER = "owner@example.org"
 CAROL = {"name": "carol@example.org", "role": "help_desk", "scopes": "example.org"}
@@ -120,6 +123,23 @@ async def test_the_last_owner_stays(site: Site) -> None:
         people.set_scopes(connection, people.by_name(connection, OWNER).id, ["everything"])  # type: ignore[union-attr]
 
     assert (await browser.send("/people", to=f"/people/{first}/remove")).status_code == 404
+
+
+async def test_owners_who_go_at_the_same_time_leave_one(make_site: Callable[..., Site], database: str) -> None:
+    """Whoever comes second finds that there is no other owner any more, also with several panels."""
+    site = make_site(panel_database=database)
+    browser = await site.signed_in(OWNER, Role.OWNER)
+    other = site.add("other@example.org", Role.OWNER)
+    token = token_of((await browser.get("/people")).text)
+
+    with site.panel.store.writing() as connection:
+        people.change(connection, people.by_name(connection, OWNER).id, disabled=True)  # type: ignore[union-attr]
+        sent = asyncio.ensure_future(browser.post(f"/people/{other}/disable", {"csrf": token}))
+        assert not (await asyncio.wait([sent], timeout=0.3))[0]
+
+    assert (await sent).status_code == 403
+    with site.panel.store.reading() as connection:
+        assert people.count(connection, role="owner") == 1
 
 
 async def test_a_disabled_person_is_out_at_once(site: Site) -> None:

@@ -9,7 +9,8 @@ from streams.errors import ConfigurationError
 from streams.panel.people import oidc
 from streams.panel.people.oidc import SingleSignOn
 from streams.panel.rights import Role
-from streams.panel.store import people
+from streams.panel.store import audit, people
+from streams.panel.store.visible import EVERYTHING
 from streams.settings import Settings
 from tests.panel.people.provider import CLIENT, SECRET, Provider
 from tests.panel.visitors import Browser, Site
@@ -130,6 +131,51 @@ async def test_a_claim_gives_role_and_scopes_at_each_sign_in(make: Callable[...,
     assert second is not None
     assert (first.role, first.scopes) == ("help_desk", ("domain:shop.example", "group:a/b"))
     assert (second.role, second.scopes) == ("administrator", ("everything",))
+
+
+def told(site: Site, action: str) -> list[audit.Deed]:
+    """What the audit has of one kind."""
+    with site.panel.store.reading() as connection:
+        return list(audit.listed(connection, EVERYTHING, audit.Wanted(action=action)).rows)
+
+
+async def test_the_last_owner_stays_one_whatever_the_provider_says(
+    make: Callable[..., Site], provider: Provider
+) -> None:
+    """They are let in as they are; where there is another owner, the provider's word counts."""
+    site = make(panel_oidc_role_claim="groups", panel_oidc_roles=("staff=reader@domain:example.org",))
+    site.add(ANNA, Role.OWNER, "everything")
+    provider.claims["groups"] = ["staff"]
+
+    assert await come_back(site.browser(), provider) == 303
+    first = person(site)
+    site.add("other@example.org", Role.OWNER, "everything")
+    assert await come_back(site.browser(), provider) == 303
+    second = person(site)
+
+    assert first is not None
+    assert second is not None
+    assert (first.role, first.scopes) == ("owner", ("everything",))
+    assert (second.role, second.scopes) == ("reader", ("domain:example.org",))
+    assert [deed.after for deed in told(site, "panel.person_changed")] == [
+        {
+            "role": "reader",
+            "scopes": ["domain:example.org"],
+            "role_before": "owner",
+            "scopes_before": ["everything"],
+        }
+    ]
+
+
+async def test_the_audit_says_who_became_known_by_single_sign_on(make: Callable[..., Site], provider: Provider) -> None:
+    """Once: from then on the provider can open an account that had only a password."""
+    site = make()
+    site.add(ANNA, Role.READER, "everything")
+    for _ in range(2):
+        assert await come_back(site.browser(), provider) == 303
+
+    [deed] = told(site, "panel.single_sign_on_bound")
+    assert (deed.actor, deed.subject, deed.after) == ("single sign-on", ANNA, {"subject": f"{provider.issuer} 42"})
 
 
 @pytest.mark.parametrize(

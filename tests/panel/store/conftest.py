@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from streams.panel.store import Store
-from tests.panel.store.postgres_server import PostgresServer, binaries
+from tests.panel.store.postgres_server import binaries
 from tests.tools import skip_or_fail
 
 
@@ -15,30 +15,6 @@ def require_postgres() -> None:
     if binaries() is not None:
         return
     skip_or_fail("a real PostgreSQL needs initdb and pg_ctl: apt-get install postgresql")
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A real PostgreSQL shared by the tests of this process, each in a database of its own."""
-    require_postgres()
-    with PostgresServer() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database, as the setting `panel_database` names it; once on each kind."""
-    if request.param == "sqlite":
-        return str(tmp_path / "panel.sqlite")
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return server.database()
-
-
-@pytest.fixture
-def store(database: str) -> Iterator[Store]:
-    """An empty store, once on each kind of database."""
-    with Store(database) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -21,20 +21,22 @@ CODEC = Codec()
 Told = tuple[str, str, Value | None]
 
 
-def items(told: Iterable[Told], first_offset: int = 0) -> list[Item]:
+def items(told: Iterable[Told], first_offset: int = 0, time_ms: int = START_MS) -> list[Item]:
     """Records as the follower reads them, one offset after the other."""
     reader, found = Reader(CODEC), []
     for offset, (topic, key, value) in enumerate(told, first_offset):
         raw = None if value is None else CODEC.encode(BY_NAME[topic].record, value)
-        item = reader.read(Record(topic, 0, offset, START_MS, key.encode(), raw))
+        item = reader.read(Record(topic, 0, offset, time_ms, key.encode(), raw))
         if item is not None:
             found.append(item)
     return found
 
 
-def fill(store: Store, told: Iterable[Told], *, batch: int = 500, first_offset: int = 0) -> None:
+def fill(
+    store: Store, told: Iterable[Told], *, batch: int = 500, first_offset: int = 0, time_ms: int = START_MS
+) -> None:
     """Write records into a store in batches."""
-    for some in batches(items(told, first_offset), batch):
+    for some in batches(items(told, first_offset, time_ms), batch):
         with store.writing() as connection:
             changed = ingest.write(connection, some)
             raise_numbers(connection, changed)

@@ -5,7 +5,7 @@ import threading
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, inspect, select, text
 
 from streams.errors import ConfigurationError
 from streams.panel.store import Store
@@ -27,9 +27,13 @@ CATALOG = {
 
 
 def catalog(engine: Engine) -> list[tuple[str, ...]]:
-    """What the database itself says of its tables. SQLite tells the statements, whose lines come in any order."""
+    """
+    What the database itself says of its tables. SQLite tells the statements, whose lines come in any order, and puts a name in
+    quotes that was given later.
+    """
     with engine.connect() as connection:
-        rows = [tuple(map(str, row)) for row in connection.execute(text(CATALOG[engine.dialect.name]))]
+        found = connection.execute(text(CATALOG[engine.dialect.name]))
+        rows = [tuple(str(value).replace('"', "") for value in row) for row in found]
     return sorted((*row[:3], "\n".join(sorted(line.strip(" \t,") for line in row[3].splitlines()))) for row in rows)
 
 
@@ -99,17 +103,22 @@ INSERT INTO block VALUES ('b2', 'eve@a.example', 'a.example', 1, 2, 2, 'r', NULL
 """
 
 
-def test_networks_and_counts_of_the_first_version_are_kept(database: str) -> None:
-    """A panel that is upgraded has what it had, without reading the topics again, and counts blocks by account."""
+def upgraded_with(database: str, revision: str, statements: str) -> None:
+    """A database of an older version, with these rows."""
     engine = open_engine(database)
     config = Config()
     config.set_main_option("script_location", SCRIPTS)
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        for statement in FIRST.split(";"):
+        command.upgrade(config, revision)
+        for statement in statements.split(";"):
             connection.execute(text(statement), {"start": bytes(16)} if ":start" in statement else {})
     engine.dispose()
+
+
+def test_networks_and_counts_of_the_first_version_are_kept(database: str) -> None:
+    """A panel that is upgraded has what it had, without reading the topics again, and counts blocks by account."""
+    upgraded_with(database, "0001", FIRST)
 
     with Store(database) as store, store.reading() as connection:
         networks = connection.execute(METADATA.tables["network"].select()).all()
@@ -117,3 +126,24 @@ def test_networks_and_counts_of_the_first_version_are_kept(database: str) -> Non
 
     assert networks == [(bytes(16), 128, "ann@a.example", "a.example", "192.0.2.7", "DE", None, "Telecom", 2)]
     assert sorted(accounts) == [("ann@a.example", 5, 1), ("eve@a.example", 0, 1)]
+
+
+SECOND = """
+INSERT INTO person VALUES (7, 'ann@a.example', '', 'administrator', NULL, NULL, 0, NULL, false, '', '', 1, NULL);
+INSERT INTO invitation VALUES (1, 'a', 'invite', NULL, 'x@a.example', 'reader', '[]', 'ann@a.example', 1, 9, NULL);
+INSERT INTO invitation VALUES (2, 'b', 'invite', NULL, 'y@a.example', 'reader', '[]', 'removed@a.example', 1, 9, NULL);
+INSERT INTO invitation VALUES (3, 'c', 'invite', NULL, 'z@a.example', 'owner', '[]', 'root', 1, 9, NULL);
+INSERT INTO invitation VALUES (4, 'd', 'recovery', 7, '', '', '[]', 'ann@a.example', 1, 9, NULL);
+INSERT INTO invitation VALUES (5, 'e', 'reset', 7, '', '', '[]', 'removed@a.example', 1, 9, NULL)
+"""
+
+
+def test_open_links_get_the_maker_that_they_name(database: str) -> None:
+    """Links by somebody who was removed end; the command line's, and recovery codes, stay without a maker."""
+    upgraded_with(database, "0002", SECOND)
+
+    with Store(database) as store, store.reading() as connection:
+        table = METADATA.tables["invitation"]
+        found = connection.execute(select(table.c.id, table.c.maker_id).order_by(table.c.id)).all()
+
+    assert found == [(1, 7), (3, None), (4, None)]
