@@ -110,7 +110,7 @@ class Producer:
 
     def poll(self, timeout_s: float = 0) -> int:
         """Serve delivery reports; returns how many. Raises DeliveryError when a record was lost."""
-        served = self._client.poll(timeout_s)
+        served = self._serve(self._client.poll, timeout_s)
         self._raise()
         return served
 
@@ -120,7 +120,7 @@ class Producer:
 
         Raises DeliveryError when a record was lost, or when some are not acknowledged in time (they stay queued).
         """
-        left = self._client.flush(timeout_s)
+        left = self._serve(self._client.flush, timeout_s)
         self._raise()
         if left:
             why = f": {self.last_error}" if self.last_error else ""
@@ -150,8 +150,23 @@ class Producer:
                 self._thread.join()
 
     def _poll_until_stopped(self) -> None:
-        while not self._stop.is_set():
-            self._client.poll(POLL_S)
+        while not self._stop.is_set() and self.failure is None:
+            self._serve(self._client.poll, POLL_S)
+
+    def _serve(self, call: Callable[[float], int], timeout_s: float) -> int:
+        """
+        What a call returns that serves callbacks; of a producer that is at its end, 0, and the failure is remembered.
+
+        After a fatal error confluent-kafka raises from the call itself, without `error_cb`: KafkaException, or a SystemError
+        with that as its cause when callbacks follow.
+        """
+        try:
+            return call(timeout_s)
+        except (KafkaException, SystemError) as error:
+            cause = error.__cause__ if isinstance(error, SystemError) else error
+            why = reason(cause) if isinstance(cause, KafkaException) else str(error)
+            self._remember(_delivery_error("any topic", why))
+            return 0
 
     def _send_when_room(
         self, topic: str, value: bytes | None, arguments: dict[str, Any], on_delivery: OnDelivery | None

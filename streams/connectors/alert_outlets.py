@@ -18,9 +18,8 @@ from typing import Protocol
 
 import aiohttp
 import orjson
-from confluent_kafka import KafkaException
 
-from streams.bus.clients import Heard, new_consumer, reason
+from streams.bus.clients import Heard, new_consumer
 from streams.bus.health import parse_listen
 from streams.bus.partitions import partitions_of, reader_config
 from streams.bus.producer import Producer
@@ -37,8 +36,6 @@ from streams.topology import ALERTS
 TAKE_MS = 30_000
 """How long Kafka may take for an event; then it is tried again, and may be there twice."""
 FLUSH_S = TAKE_MS / 1000 + 10
-FATAL = (DeliveryError, KafkaException, SystemError)
-"""How a producer ends for good: confluent-kafka raises a fatal error amid other callbacks, which Python then calls a SystemError."""
 
 
 class AwayError(Exception):
@@ -88,15 +85,15 @@ class TopicOutlet:
         try:
             self._producer.send(ALERTS.name, orjson.dumps(event), key=account, on_delivery=told.append)
             self._producer.flush(FLUSH_S)
-        except FATAL as error:
+        except DeliveryError as error:
             self._begin_anew()
-            raise AwayError(_why(error)) from error
+            raise AwayError(str(error)) from error
         if told[0] is not None:
             raise AwayError(str(told[0])) from told[0]
 
     def close(self) -> None:
         """Let go; nothing is on its way, since `deliver` waits."""
-        with suppress(*FATAL):
+        with suppress(DeliveryError):
             self._producer.close(0)
 
     def _begin_anew(self) -> None:
@@ -107,12 +104,6 @@ class TopicOutlet:
 
     def _new_producer(self) -> Producer:
         return Producer(self._settings, policy="report", delivery_timeout_ms=TAKE_MS, linger_ms=0)
-
-
-def _why(error: BaseException) -> str:
-    """The sentence of Kafka; a SystemError has it as its cause."""
-    known = error.__cause__ if isinstance(error, SystemError) else error
-    return f"topic {ALERTS.name}: {reason(known)}" if isinstance(known, KafkaException) else str(known or error)
 
 
 class FileOutlet:

@@ -11,7 +11,6 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 import structlog
-from confluent_kafka import KafkaException
 
 from streams.bus.producer import Producer
 from streams.errors import DeliveryError, RegistryUnavailableError
@@ -29,8 +28,6 @@ POLL_S = 0.003
 MOST_WAITING = 256
 """Records in flight; with more, writes are refused at once."""
 QUEUE_RECORDS = 10_000
-BROKEN = (KafkaException, SystemError)
-"""What confluent-kafka raises after its producer has failed for good."""
 
 
 class Write(NamedTuple):
@@ -65,11 +62,9 @@ class ListWriter:
         self._waiting += len(writes)
         try:
             await self._write(writes)
-        except (*BROKEN, DeliveryError) as error:
+        except DeliveryError:
             self._producer = None
-            if isinstance(error, DeliveryError):
-                raise
-            raise DeliveryError(f"Kafka did not take the change: {error}") from error
+            raise
         finally:
             self._waiting -= len(writes)
 

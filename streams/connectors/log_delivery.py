@@ -13,7 +13,6 @@ from time import monotonic
 from typing import Any
 
 import structlog
-from confluent_kafka import KafkaException
 from tenacity import (
     RetryError,
     Retrying,
@@ -41,9 +40,8 @@ FOR_EVER = 0
 """librdkafka's delivery timeout for records that may wait as long as the process lives."""
 LARGEST_PIECE = 50_000
 """Records that are sent before they are waited for; the producer's queue holds twice as many."""
-GIVEN_UP = (DeliveryError, KafkaException, SystemError)
-"""The producer is of no use any more. The last two are what confluent-kafka raises by itself after a fatal error of it."""
-AWAY = (*GIVEN_UP, RegistryUnavailableError)
+AWAY = (DeliveryError, RegistryUnavailableError)
+"""After the first the producer is of no use any more."""
 SILENCE_S = 10.0
 WAIT_S = 0.1
 
@@ -97,7 +95,7 @@ class Delivery:
             if self._trouble is None:
                 LOG.warning("records cannot be sent, reading waits", reason=str(error)[:LONGEST_TEXT])
             self._trouble = f"records cannot be sent, reading waits: {error}"
-            if isinstance(error, GIVEN_UP):
+            if isinstance(error, DeliveryError):
                 self._replace_producer()
             raise
         if done:

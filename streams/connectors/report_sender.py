@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import structlog
-from confluent_kafka import KafkaException
 
 from streams.bus.dead_letters import DeadLetters
 from streams.bus.producer import Producer
@@ -31,11 +30,6 @@ FOR_EVER = 0
 """librdkafka's delivery timeout for records that may wait as long as the process lives."""
 SILENCE_S = 10.0
 """Reports waiting for this long without any acknowledgement mean that Kafka is away."""
-GIVEN_UP = (DeliveryError, KafkaException, SystemError)
-"""
-After a fatal error of its idempotent producer, confluent-kafka raises from poll and flush itself, without `error_cb`:
-KafkaException, or SystemError when delivery callbacks follow.
-"""
 
 
 SAMPLES: Mapping[str, dict[str, Any]] = {
@@ -115,7 +109,7 @@ class ReportSender:
         try:
             if self._producer.poll() or not self.waiting:
                 self._progress_s = time.monotonic()
-        except GIVEN_UP as error:
+        except DeliveryError as error:
             self._replace(error)
 
     def problem(self) -> str | None:
@@ -134,7 +128,7 @@ class ReportSender:
         """Send what waits, at most for this time; how many reports were lost by that."""
         try:
             self._producer.flush(timeout_s)
-        except GIVEN_UP as error:
+        except DeliveryError as error:
             unsent = self._lose_waiting()
             LOG.warning("reports were not sent", reports=unsent, reason=str(error))
             return unsent

@@ -11,7 +11,8 @@ from streams.errors import DeliveryError
 from streams.topology import LOGINS
 from tests.eventually import eventually, eventually_async
 
-NOT_ENOUGH_REPLICAS, MESSAGE_TOO_LARGE, TOPIC_AUTHORIZATION_FAILED = 19, 10, 29
+INIT_PRODUCER_ID = 22
+NOT_ENOUGH_REPLICAS, MESSAGE_TOO_LARGE, TOPIC_AUTHORIZATION_FAILED, CLUSTER_AUTHORIZATION_FAILED = 19, 10, 29, 31
 TOO_LARGE = b"x" * 2_000_000  # above librdkafka's and Kafka's default of 1 MB
 
 
@@ -66,6 +67,26 @@ def test_a_lost_record_is_raised_from_every_later_call(embedded: EmbeddedBroker)
         with pytest.raises(DeliveryError):
             later()
     assert heard == told == [producer.failure]
+
+
+@pytest.mark.parametrize("polls_itself", [False, True])
+def test_a_producer_that_librdkafka_gives_up_is_a_lost_record(embedded: EmbeddedBroker, polls_itself: bool) -> None:
+    """It tells of that by errors of its own, which nobody else has to know."""
+    embedded.fail(INIT_PRODUCER_ID, [CLUSTER_AUTHORIZATION_FAILED])
+    told: list[DeliveryError] = []
+    producer = Producer(embedded.settings, on_fatal=told.append)
+    if polls_itself:
+        producer.start_polling()
+    producer.send(LOGINS.name, b"lost", key="k", on_delivery=lambda _: None)
+
+    if polls_itself:
+        eventually(lambda: told, 30)
+    with pytest.raises(DeliveryError, match="Cluster authorization failed"):
+        producer.flush(30)
+    with pytest.raises(DeliveryError, match="Cluster authorization failed"):
+        producer.close(1)
+
+    assert told == [producer.failure]
 
 
 def test_a_record_too_large_for_kafka_is_an_error_at_once(embedded: EmbeddedBroker) -> None:

@@ -6,7 +6,7 @@ that is present already, of one more while few are, of one that comes back after
 it cannot be sure of it leaves untouched and says why: `DECLINED`, and the engine reads that record; `UNKNOWN`, and the
 engine enters what the rules or the geo database say (`known.py`) and asks again; `NO_ROOM`, and the arrays become longer.
 
-Records are done in their order, and the first that is not done ends the call. `tests/engine/test_compiled.py` compares
+Records are done in their order, and the first that is not done ends the call. `tests/engine/compiled` compares
 every state with that of an engine that has no kernel.
 """
 
