@@ -205,6 +205,7 @@ class BulkRecovery(Recovery):
             app.on_failure(error)
             await self.wait_until_stopped()
         else:
+            app.consumer.recovered()
             await super().on_recovery_completed(generation_id)
 
     def _partitions(self) -> set[int]:

@@ -44,6 +44,7 @@ OVERRIDDEN = {
         "ack",
         "on_partitions_revoked",
         "on_partitions_assigned",
+        "resume_flow",
         "_add_gap",
         "_new_offset",
         "_should_commit",
@@ -55,7 +56,14 @@ OVERRIDDEN = {
         "verify_event_path",
         "on_buffer_full",
     ),
-    "AIOKafkaConsumerThread": ("_create_worker_consumer", "_ensure_consumer", "_fetch_records", "_commit", "on_start"),
+    "AIOKafkaConsumerThread": (
+        "_create_worker_consumer",
+        "_ensure_consumer",
+        "_fetch_records",
+        "_commit",
+        "seek_to_committed",
+        "on_start",
+    ),
 }
 
 
@@ -77,6 +85,19 @@ class LeasedThread(driver.AIOKafkaConsumerThread):
         """At most so many records by partition, as soon as there are any; from the consumer's thread."""
         consumer = self._ensure_consumer()
         return await self.call_thread(self._fetch_records, consumer, partitions, timeout=timeout_s, max_records=most)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """
+        As stock, and to the beginning where nothing was committed yet.
+
+        Such a partition aiokafka leaves where it is: records that were fetched during a rebalance and dropped, to be read
+        again after this, were lost.
+        """
+        committed = await super().seek_to_committed()
+        new = [tp for tp, offset in committed.items() if tp.topic in BATCH_TOPICS and not offset]
+        if new:
+            await self.call_thread(self._ensure_consumer().seek_to_beginning, *new)
+        return committed
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """
@@ -122,6 +143,7 @@ class BatchConsumer(driver.Consumer):
         self._delivered: dict[TP, int] = {}
         self._stored: dict[TP, int] = {}
         self._open = Round(-1)
+        self._recovering = False
         self._most = self.app.conf.broker_max_poll_records
 
     def _new_consumer_thread(self) -> LeasedThread:
@@ -203,11 +225,27 @@ class BatchConsumer(driver.Consumer):
         self._stored.clear()
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """A new generation begins: everything of the last one is void."""
+        """A new generation begins: everything of the last one is void, and nothing flows until its states are read."""
+        self._recovering = True
+        self.stop_flow()
         self.lease.joined()
         self._delivered.clear()
         self._stored.clear()
         await super().on_partitions_assigned(assigned, generation_id)
+
+    def recovered(self) -> None:
+        """The states are read: the next time that Faust resumes the flow, it flows."""
+        self._recovering = False
+
+    def resume_flow(self) -> None:
+        """
+        As stock, but not before the states are read.
+
+        Faust resumes twice in a recovery, and empties the agent's queue with it: what had come between the two was lost, and
+        the worker stood still.
+        """
+        if not self._recovering:
+            super().resume_flow()
 
     async def perform_seek(self) -> None:
         """Go to the committed offsets; what was fetched beyond them comes again."""

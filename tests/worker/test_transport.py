@@ -1,15 +1,18 @@
 """The bookkeeping of offsets: what is committed, and what never is."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import fetcher
 from aiokafka.structs import TopicPartition
 from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
 
+from streams.bus.embedded import EmbeddedBroker
+from streams.bus.producer import Producer
 from streams.geo import NoPlaces
 from streams.metrics import Metrics
 from streams.settings import Settings
@@ -18,6 +21,7 @@ from streams.worker.fetched import Fetched
 from streams.worker.fetches import ColumnResult
 from streams.worker.rounds import Round
 from streams.worker.transport import OVERRIDDEN, BatchConsumer, _message, assert_compiled
+from tests.eventually import eventually_async
 from tests.worker.record_log import record
 from tests.worker.stand_in import StandIn, StandInForm
 
@@ -162,6 +166,62 @@ async def test_offsets_of_partitions_that_are_gone_are_not_committed_and_end_not
     monkeypatch.setattr(consumer._thread, "assignment", set)
 
     assert not await consumer._thread._commit({TP: 10})
+
+
+async def test_nothing_flows_before_the_states_are_read(
+    consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faust resumes once before, and what came then was lost from the agent's queue with its second time."""
+
+    async def assigned(*_: object) -> None:
+        """The rest is not this consumer's business."""
+
+    monkeypatch.setattr(consumer, "_on_partitions_assigned", assigned)
+    monkeypatch.setattr(consumer.app, "on_rebalance_return", lambda: None)
+    await consumer.on_partitions_assigned({TP}, 2)
+    consumer.resume_flow()
+    assert (consumer.flow_active, consumer.can_resume_flow.is_set()) == (False, False)
+
+    consumer.recovered()
+    consumer.resume_flow()
+    assert (consumer.flow_active, consumer.can_resume_flow.is_set()) == (True, True)
+
+
+async def test_what_was_dropped_before_the_first_commit_is_read_again(
+    consumer: BatchConsumer, embedded: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a new group aiokafka stays where it is when it is told to go to the committed offsets."""
+    producer = Producer(embedded.settings)
+    producer.send("logins", b"a login", key="user@example.org", partition=0)
+    producer.close()
+    place = TopicPartition("logins", 0)
+    reader = AIOKafkaConsumer(
+        bootstrap_servers=embedded.settings.bootstrap_servers,
+        group_id="a-new-group",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    await reader.start()
+    reader.assign([place])
+
+    async def read() -> int:
+        return sum(map(len, (await reader.getmany(timeout_ms=500)).values()))
+
+    async def call(function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        return await function(*arguments)
+
+    monkeypatch.setattr(consumer._thread, "_ensure_consumer", lambda: reader)
+    monkeypatch.setattr(consumer._thread, "call_thread", call)
+    try:
+        await eventually_async(read, 30)
+        assert await reader.position(place) == 1
+
+        await consumer._thread.seek_to_committed()
+
+        assert await reader.position(place) == 0
+        await eventually_async(read, 30)
+    finally:
+        await reader.stop()
 
 
 async def test_the_bookkeeping_does_not_grow(consumer: BatchConsumer) -> None:
