@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from streams.bus.admin import ensure_topics
 from streams.bus.embedded import EmbeddedBroker
 from streams.settings import Settings
 from tests.guarded_kafka import GuardedKafka
 from tests.kafka_broker import PARTITIONS, KafkaBroker, missing_tools
+from tests.kafka_cluster import KafkaCluster
 from tests.tools import skip_or_fail
 
 
@@ -43,6 +45,15 @@ def fresh_kafka() -> Iterator[KafkaBroker]:
     with KafkaBroker() as broker:
         broker.with_topics()
         yield broker
+
+
+@pytest.fixture
+def cluster() -> Iterator[KafkaCluster]:
+    """Three brokers for one test, with all topics in three copies, of which two must acknowledge."""
+    require_kafka()
+    with KafkaCluster(Settings(partitions=PARTITIONS, app="three-brokers")) as cluster:
+        ensure_topics(cluster.settings)
+        yield cluster
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from streams.bus.admin import check_topics, ensure_topics
-from streams.settings import Settings
-from tests.conftest import require_kafka
+from streams.bus.admin import check_topics
 from tests.connectors.doors import Door, gateway_settings
 from tests.eventually import eventually
-from tests.kafka_broker import PARTITIONS
 from tests.kafka_cluster import BROKERS, KafkaCluster
 from tests.worker.harness import DEPLOYED, WorkerProcess, everything, send, until_done
 from tests.worker.records import policy
@@ -23,15 +20,6 @@ ADDRESSES = [f"198.51.100.{number}" for number in range(4)]
 """One more than the policy allows."""
 BEFORE = 10
 """Accounts that are through when the broker dies."""
-
-
-@pytest.fixture
-def cluster() -> Iterator[KafkaCluster]:
-    """Three brokers with all topics in three copies, of which two must acknowledge."""
-    require_kafka()
-    with KafkaCluster(Settings(partitions=PARTITIONS, app="three-brokers")) as cluster:
-        ensure_topics(cluster.settings)
-        yield cluster
 
 
 @pytest.fixture

@@ -1,18 +1,12 @@
 """What an operator sees of a worker whose records Kafka does not take, and what then ends it."""
 
-from collections.abc import Iterator
-
 import pytest
 from confluent_kafka import KafkaError
 
-from streams.bus.admin import ensure_topics
 from streams.bus.embedded import PRODUCE, EmbeddedBroker
 from streams.errors import StalledError
-from streams.settings import Settings
 from streams.topology import changelog
-from tests.conftest import require_kafka
 from tests.eventually import eventually
-from tests.kafka_broker import PARTITIONS
 from tests.kafka_cluster import BROKERS, KafkaCluster
 from tests.worker.harness import WorkerProcess, assert_exact, configure, send, until_done
 
@@ -23,21 +17,12 @@ STALL_S = 10
 """Longer than the 4 s after which a record counts as unanswered here."""
 
 
-@pytest.fixture
-def cluster() -> Iterator[KafkaCluster]:
-    """Three brokers with all topics in three copies; of the changelog's all must acknowledge."""
-    require_kafka()
-    with KafkaCluster(Settings(partitions=PARTITIONS, app="all-in-sync")) as cluster:
-        ensure_topics(cluster.settings)
-        configure(cluster.settings, changelog(cluster.settings).name, min_insync_replicas=str(BROKERS))
-        yield cluster
-
-
 @pytest.mark.kafka
 def test_a_worker_says_why_kafka_does_not_take_its_states(cluster: KafkaCluster) -> None:
     """With one copy too few it waits: not ready, alive, the reason in both log and health; then it goes on by itself."""
     settings = cluster.settings
     topic = changelog(settings).name
+    configure(settings, topic, min_insync_replicas=str(BROKERS))  # all copies must acknowledge
     with WorkerProcess(settings, "one", worker_stall_timeout=240) as worker:
         send(settings, LOGINS[:50])
         until_done(settings, worker)

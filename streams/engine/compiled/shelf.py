@@ -24,7 +24,7 @@ MOST_BYTES = 1 << 35
 GROWTH = 9 / 8
 CLOSED_UP = 8
 """Before the array becomes longer, when an eighth of it is free."""
-META = 6
+META = 5
 NOTHING = np.zeros(0, np.uint8)
 
 
