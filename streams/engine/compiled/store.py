@@ -15,6 +15,7 @@ The functions never allocate: `NO_ROOM` tells the owner (`shelf.py`) to make the
 from typing import NamedTuple
 
 from streams.engine.compiled.jit import compiled
+from streams.engine.compiled.memory import fetch
 from streams.engine.compiled.numbers import Bytes, Numbers, copy, int64, is_same, read_2, read_4, read_8, write_8
 from streams.engine.compiled.product import folded_product
 
@@ -27,6 +28,9 @@ FREE = 0xFFFF
 """In the place of a name's length: a free record, of so many bytes; its next 8 bytes are the place of the next one + 1."""
 LONGEST_NAME, LONGEST_STATE = FREE - 1, (1 << 24) - 1
 HEAD = 8
+LINES = 5
+AHEAD = 16
+"""So many touched records before it is copied one is fetched into the cache: 0.055 µs a record became 0.03."""
 MULTIPLIER = -7046029254386353131
 """2**64 divided by the golden ratio, odd, as a signed number (Knuth, 6.4)."""
 ABSENT = -1
@@ -82,6 +86,32 @@ def slot_of(store: Store, data: Bytes, at: int, length: int, hashed: int) -> int
         if slot >> 32 == tag and is_named(arena, position(slot), data, at, length):
             return index
         index = (index + 1) & mask
+
+
+@compiled
+def likely_slot(slots: Numbers, hashed: int) -> int:
+    """The slot that is a name's but for one chance in 4 billion, without a look at the record; an empty one if it has none."""
+    mask = len(slots) - 1
+    index, tag = hashed & mask, hashed >> 32
+    while slots[index] != 0 and slots[index] >> 32 != tag:
+        index = (index + 1) & mask
+    return int(index)
+
+
+@compiled
+def slot_of_likely(store: Store, likely: int, data: Bytes, at: int, length: int) -> int:
+    """As `slot_of`, when the slot is known that `likely_slot` gave: of the name, unless it was wrong, or the account is new since."""
+    slot = store.slots[likely]
+    if slot != 0 and is_named(store.arena, position(slot), data, at, length):
+        return likely
+    return slot_of(store, data, at, length, hash_of(data, at, length, store.meta[SEED]))
+
+
+@compiled
+def fetch_record(arena: Bytes, place: int) -> None:
+    """Have a usual record in the cache soon: one of three networks, 240 bytes, lies in up to five lines of 64."""
+    for line in range(LINES):
+        fetch(arena, place + 64 * line)
 
 
 @compiled
@@ -231,6 +261,8 @@ def gather(store: Store, data: Bytes, ends: Numbers) -> None:
     arena, meta, touched = store.arena, store.meta, store.touched
     at = 0
     for row in range(meta[TOUCHED]):
+        if row + AHEAD < meta[TOUCHED]:
+            fetch_record(arena, touched[row + AHEAD])
         place = touched[row]
         length, size = name_length(arena, place), state_length(arena, place)
         copy(data, at, arena, place + HEAD, length + size)
@@ -246,6 +278,8 @@ def touched_bytes(store: Store) -> int:
     arena, meta, touched = store.arena, store.meta, store.touched
     size = 0
     for row in range(meta[TOUCHED]):
+        if row + AHEAD < meta[TOUCHED]:
+            fetch(arena, touched[row + AHEAD])
         size += name_length(arena, touched[row]) + state_length(arena, touched[row])
     return size
 

@@ -184,6 +184,23 @@ def test_names_whose_slots_are_one_are_told_apart() -> None:
     assert written(shelf) == {name: name.encode() for name in crowd[1::2]}
 
 
+def test_the_likely_slot_is_that_of_the_name_and_a_wrong_one_does_no_harm() -> None:
+    """It was taken before other accounts came: it may be empty, or another's, where the record is looked at."""
+    shelf = Shelf(5)
+    names = [f"user{number}@example.org" for number in range(600)]
+    for name in names[:400]:
+        shelf.put(name, name.encode())
+    filled = np.flatnonzero(shelf.arrays.slots).tolist()
+
+    for name in names:
+        data = np.frombuffer(name.encode() + b"\0", np.uint8)
+        length, right = len(name), store.look_up(shelf.arrays, data)
+        likely = store.likely_slot(shelf.arrays.slots, store.hash_of(data, 0, length, 5))
+        assert likely == right if name in shelf else shelf.arrays.slots[likely] == 0
+        for slot in {likely, filled[0], filled[-1]}:
+            assert store.slot_of_likely(shelf.arrays, slot, data, 0, length) == right
+
+
 @pytest.mark.parametrize("words", [1, 2, 5])
 def test_a_name_made_for_it_has_no_twin_with_the_same_hash(words: int) -> None:
     """The highest bit of one word and what it becomes in the next: with 64 bits of a product these met for half of all seeds."""
