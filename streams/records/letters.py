@@ -9,6 +9,8 @@ from streams.core.episodes import NAMESPACE
 from streams.core.refusal import Refused
 
 MOST_DETAIL = 1_000  # characters
+MOST_KEY = 1_000
+"""Bytes of a key that are kept; it stands twice in what is sent, and an account's name is far shorter."""
 UNKNOWN = -1
 """Partition or offset of what did not come from Kafka."""
 
@@ -26,14 +28,16 @@ def dead_letter(
     largest: int = 1 << 16,
 ) -> dict[str, Any]:
     """
-    The DeadLetter of one refused record; key and bytes over `largest` are cut, and the detail says so.
+    The DeadLetter of one refused record; a key over `MOST_KEY` and bytes over `largest` are cut, and the detail says so.
+
+    Its own key on the topic shall be the `key` that it has: that of the record may be larger than Kafka takes with the rest.
 
     `partition` and `offset` are -1 where it came by another way than Kafka.
     """
     detail = str(refusal)[:MOST_DETAIL]
-    for name, part in (("key", key), ("value", raw)):
-        if part is not None and len(part) > largest:
-            detail += f" (the first {largest} of {len(part)} bytes of the {name} are kept)"
+    for name, part, most in (("key", key, MOST_KEY), ("value", raw, largest)):
+        if part is not None and len(part) > most:
+            detail += f" (the first {most} of {len(part)} bytes of the {name} are kept)"
     return {
         "id": letter_id(topic, partition, offset, raw),
         "topic": topic,
@@ -42,7 +46,7 @@ def dead_letter(
         "time": time_ms,
         "reason": refusal.reason,
         "detail": detail,
-        "key": None if key is None else key[:largest],
+        "key": None if key is None else key[:MOST_KEY],
         "raw": None if raw is None else raw[:largest],
         "process": process,
     }

@@ -32,6 +32,12 @@ SHOWN_CHARACTERS = 60
 
 
 def shown(value: object) -> str:
-    """How a refused value appears in a sentence: on one line, printable, cut to 60 characters."""
+    """
+    How a refused value appears in a sentence: on one line, printable, cut to 60 characters.
+
+    Of a list or an object only what it is: it may lie deeper in others than Python can write it.
+    """
+    if isinstance(value, list | tuple | dict):
+        return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
     text = ascii(value[: SHOWN_CHARACTERS + 1] if isinstance(value, str | bytes) else value)
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + "..."

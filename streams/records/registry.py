@@ -7,18 +7,16 @@ away only matters for ids not yet met. It is asked again with growing pauses for
 RegistryUnavailableError and decides. An id that a reachable registry does not know makes its record a bad one.
 """
 
-import json
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from fastavro import parse_schema
-from fastavro.schema import SchemaParseException
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential, wait_random
 
 from streams.errors import BadRecordError, ConfigurationError, RegistryUnavailableError
 from streams.records import reasons
-from streams.records.schemas import NAMESPACE, Schema, without_milliseconds
+from streams.records.foreign import parse_foreign
+from streams.records.schemas import NAMESPACE, Schema
 from streams.settings import Settings
 
 NOT_FOUND_CODES = frozenset({40401, 40402, 40403, 40408})
@@ -33,6 +31,8 @@ FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5
 UNKNOWN_FOR_S = 60
 """An unknown id is asked for again after this long: registries have copies that lag behind."""
+LARGEST_ID = (1 << 31) - 1
+"""A registry's ids are Java's integers. Asked for another one it answers as a server that is no registry does."""
 UNKNOWN_IDS = 10_000
 """How many unknown ids are remembered, so that a stream of garbage costs one question for each."""
 
@@ -116,7 +116,7 @@ class Registry:
         return f"{NAMESPACE}.{schema.record}"
 
     def _learn(self, schema_id: int) -> Any:
-        if time.monotonic() < self._unknown.get(schema_id, 0):
+        if schema_id > LARGEST_ID or time.monotonic() < self._unknown.get(schema_id, 0):
             raise self._unknown_id(schema_id)
         schema = self._ask(lambda: self._client.get_schema(schema_id))
         if schema is None:
@@ -187,27 +187,3 @@ def connect(url: str, username: str, password: str) -> tuple[Any, Any]:
         return SchemaRegistryClient(config), SchemaRegistryError
     except ValueError as error:
         raise ConfigurationError(f"schema_registry_url: {error}") from error
-
-
-def parse_foreign(schema: Any) -> Any:
-    """A registered schema for fastavro; None when it is of another kind, refers to others, contains itself or is broken."""
-    if (schema.schema_type or "AVRO") != "AVRO" or schema.references:
-        return None
-    try:
-        source = json.loads(schema.schema_str)
-        return None if contains_itself(source, ()) else parse_schema(without_milliseconds(source))
-    except (SchemaParseException, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
-
-
-def contains_itself(schema: Any, inside: tuple[str, ...]) -> bool:
-    """Does a record of this schema hold itself? Then a few bytes could nest deeper than fastavro's stack."""
-    if isinstance(schema, str):
-        return schema.rpartition(".")[2] in inside
-    if isinstance(schema, list):
-        return any(contains_itself(member, inside) for member in schema)
-    inside = (*inside, str(schema.get("name", "")).rpartition(".")[2])
-    parts = [schema.get(part, []) for part in ("type", "items", "values")]
-    return any(
-        contains_itself(part, inside) for part in [*parts, *(field["type"] for field in schema.get("fields", []))]
-    )

@@ -1,5 +1,7 @@
 """The JSON form, field by field: what is taken, what is refused and with which words."""
 
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import orjson
@@ -8,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.errors import BadRecordError
+from streams.records.codec import Codec
 from streams.records.json_form import from_json, parse_json, to_json
 from streams.records.limits import OUTSIDE
 from streams.records.schemas import latest, released
@@ -230,6 +233,21 @@ def test_broken_json_is_refused(raw: bytes, reason: str) -> None:
 def test_a_value_that_is_no_object_is_refused(value: Any) -> None:
     """The sentence says what it is instead."""
     assert refusal_of("Login", value)[0] in {"wrong-type", "null-field"}
+
+
+@pytest.mark.parametrize(("begin", "end"), [("[", "]"), ('{"a":', "}")], ids=["lists", "objects"])
+@pytest.mark.parametrize("field", ["time", "account", "ip", "success", "service", "id", "something"])
+def test_a_field_may_be_nested_as_deep_as_json_may(field: str, begin: str, end: str) -> None:
+    """Every depth that the parser takes is refused in a sentence; deeper than Python can print it ended the worker."""
+    text = orjson.dumps({**to_json("Login", LOGIN), field: "HERE"}).decode()
+    taken = set()
+    for depth in range(980, 1026):
+        raw = text.replace('"HERE"', begin * depth + ("" if begin == "[" else "1") + end * depth).encode()
+        for read in (Codec().login, partial(Codec().decode, "Login")):
+            with suppress(BadRecordError):
+                read(raw)
+                taken.add(depth)
+    assert bool(taken) == (field == "something")
 
 
 def test_limits_are_for_records_from_outside_only() -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from streams.errors import BadRecordError, ConfigurationError, RegistryUnavailableError
 from streams.records.codec import CONFLUENT, Codec
-from streams.records.registry import Registry, contains_itself, from_settings
+from streams.records.foreign import contains_itself
+from streams.records.registry import Registry, from_settings
 from streams.records.schemas import latest, released
 from streams.settings import Settings
 from tests.records.registry_stand_in import RegistryStandIn
@@ -154,6 +155,56 @@ def test_a_schema_that_contains_itself_is_refused_even_if_it_fits(stand_in: Regi
     schema = {**THEIRS, "name": "Login", "fields": [*THEIRS["fields"], {"name": "next", "type": ["null", "Login"]}]}
 
     assert reason_of(codec, foreign(stand_in, schema, {**THEIR_LOGIN, "next": None})) == "schema-mismatch"
+
+
+def doubling(depth: int) -> dict[str, Any]:
+    """A record of 2**depth parts, each of no bytes."""
+    record: dict[str, Any] = {"type": "record", "name": "R0", "fields": [{"name": "a", "type": "null"}]}
+    for number in range(1, depth):
+        fields = [{"name": "a", "type": record}, {"name": "b", "type": f"R{number - 1}"}]
+        record = {"type": "record", "name": f"R{number}", "fields": fields}
+    return record
+
+
+@pytest.mark.parametrize(
+    ("more", "rest"),
+    [
+        ({"type": "array", "items": "null"}, b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00"),
+        ({"type": "array", "items": {"type": "record", "name": "E", "fields": []}}, b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00"),
+        ({"type": "array", "items": {"type": "fixed", "name": "F", "size": 0}}, b"\x00"),
+        (doubling(45), b""),
+    ],
+    ids=["nothing", "empty records", "no bytes", "2 to the power of 45 parts"],
+)  # fmt: skip
+def test_a_schema_of_which_a_few_bytes_could_be_read_for_ever_is_refused(
+    stand_in: RegistryStandIn, codec: Codec, more: Any, rest: bytes
+) -> None:
+    """fastavro would count to 2**62 with the interpreter's lock held: no watchdog, no signal."""
+    schema = {**THEIRS, "name": "Login", "fields": [*THEIRS["fields"], {"name": "more", "type": more}]}
+    without = foreign(stand_in, {**THEIRS, "name": "Login"}, THEIR_LOGIN)
+    raw = CONFLUENT.pack(0, stand_in.add(json.dumps(schema))) + without[CONFLUENT.size :] + rest
+
+    assert reason_of(codec, raw) == "schema-mismatch"
+
+
+def test_arrays_of_something_are_read(stand_in: RegistryStandIn, codec: Codec) -> None:
+    """A foreign schema may have lists, maps and names that stand in several places."""
+    entry = {"type": "record", "name": "Entry", "fields": [{"name": "text", "type": "string"}]}
+    more = [
+        {"name": "tags", "type": {"type": "array", "items": entry}},
+        {"name": "map", "type": {"type": "map", "values": "Entry"}},
+        {"name": "kind", "type": {"type": "enum", "name": "Kind", "symbols": ["a"]}},
+    ]
+    schema = {**THEIRS, "name": "Login", "fields": [*THEIRS["fields"], *more]}
+    value = {**THEIR_LOGIN, "tags": [{"text": "x"}] * 3, "map": {"y": {"text": "z"}}, "kind": "a"}
+
+    assert codec.decode("Login", foreign(stand_in, schema, value))["account"] == LOGIN["account"]
+
+
+def test_an_id_that_no_registry_can_have_is_not_asked_for(stand_in: RegistryStandIn, codec: Codec) -> None:
+    """Confluent's registry answers to it as a server that is no registry, and everything would wait for that to end."""
+    assert reason_of(codec, b"\x00\xff\xff\xff\xff\x00") == "unknown-schema"
+    assert stand_in.questions == []
 
 
 def test_an_id_that_the_registry_does_not_know_makes_a_bad_record(stand_in: RegistryStandIn, codec: Codec) -> None:
