@@ -55,13 +55,14 @@ def canonical_domain(domain: str) -> str:
     >>> canonical_domain("EXAMPLE.org.")
     'example.org'
     """
-    text = domain.strip().removesuffix(".")
+    text = domain.strip()
     try:
         if not text or len(text) > LONGEST_NAME:
             raise idna.IDNAError("empty or too long")
-        return idna.encode(text, uts46=True, transitional=False).decode("ascii").lower()
+        encoded = idna.encode(text, uts46=True, transitional=False).decode("ascii").lower()
     except (idna.IDNAError, UnicodeError) as error:
         raise Refused("bad-domain", f"{_shown(domain)} is not a domain name: {_shown(str(error))}") from error
+    return encoded.removesuffix(".")  # only now: other characters are dots too (UTS 46), and a second one is refused
 
 
 def canonical_group(path: str) -> str:

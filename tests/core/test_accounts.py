@@ -20,6 +20,8 @@ from streams.core.refusal import Refused
         ("user@faß.example", "user@xn--fa-hia.example"),
         ("Jo\u0308rg@example.org", "jörg@example.org"),
         ("user@example。org", "user@example.org"),
+        ("user@example.org。", "user@example.org"),
+        ("user@example.org\uff0e", "user@example.org"),
         ("user", "user@default.example"),
     ],
 )
@@ -39,6 +41,9 @@ def test_a_name_has_one_canonical_form(name: str, canonical: str) -> None:
         "user@exa mple.org",
         "user@-x.org",
         "user@ex..org",
+        "user@example.org..",
+        "user@example.org.。",
+        "user@.",
         "user@" + "a" * 64 + ".org",
         "u" * 400 + "@example.org",
         "us\x00er@example.org",
@@ -64,7 +69,10 @@ def test_a_name_without_a_domain_needs_the_setting() -> None:
         canonical_account("user", "")
 
 
-@given(st.text(max_size=40), st.sampled_from(["example.org", "bücher.example", ""]))
+@given(
+    st.text(max_size=40),
+    st.sampled_from(["", "example.org", "bücher.example"]) | st.text("aü.。\uff0e\uff61-", min_size=1, max_size=6),
+)
 def test_the_canonical_form_of_a_canonical_name_is_itself(local: str, domain: str) -> None:
     """Else one account would have two keys."""
     try:
