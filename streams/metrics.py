@@ -81,10 +81,15 @@ NETWORKS_LET_GO = counter(
 MESSAGES = counter("loginwatch_messages", "Accepted submissions counted.", "worker")
 MESSAGES_REPEATED = counter(
     "loginwatch_messages_repeated",
-    "Accepted submissions of messages that were counted before, by queue id or id.",
+    "Accepted submissions that were counted before, by queue id, id or offset.",
     "worker",
 )
-COMMANDS = counter("loginwatch_commands", "Commands applied, by action.", "worker", labels=("action",))
+COMMANDS = counter(
+    "loginwatch_commands",
+    "Commands applied, by action; replayed = applied before a crash, or the topic was made anew and begins at 0 again.",
+    "worker",
+    labels=("action",),
+)
 
 # --- worker: the shell around the engine
 LAG = gauge(

@@ -200,7 +200,8 @@ class Engine:
             largest=self._largest,
         )
         self._count("dead_letters", refusal.reason)
-        self._batch.outputs.append(Output(DEAD_LETTERS.name, key, self._encode(DEAD_LETTERS.record, record), now_ms))
+        letter = self._encode(DEAD_LETTERS.record, record)
+        self._batch.outputs.append(Output(DEAD_LETTERS.name, record["key"], letter, now_ms))
 
     def usual(self, fields: LoginFields, partition: int, offset: int, now_ms: int, key: bytes | None) -> bool:
         """
@@ -286,6 +287,7 @@ class Engine:
         body, tail = take_apart(packed)
         sent = from_tail(tail)
         if arrival.offset <= sent.offset:
+            self._count("messages_repeated")
             self.accounts[arrival.partition].touch(account)
             return
         self._count("messages" if sent.count(record, account, arrival.now_ms) else "messages_repeated")
@@ -301,6 +303,7 @@ class Engine:
         account, packed = found
         state = unpack(packed)
         if arrival.offset <= state.command_offset:
+            self._count("commands", "replayed")
             self.accounts[arrival.partition].touch(account)
             return
         rules = self.book.rules(account, arrival.now_ms)

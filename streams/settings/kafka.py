@@ -43,7 +43,7 @@ class KafkaSettings(Group):
         0, "Copies that must acknowledge a write; 0 = one less than the copies, at least 1.", ge=0, le=10
     )
     max_record_bytes: int = setting(
-        65_536, "Larger records from outside go to dead-letters.", unit="bytes", ge=1024, le=1_000_000
+        65_536, "Larger records from outside go to dead-letters.", unit="bytes", ge=1024, le=900_000
     )
 
     retention_days: tuple[str, ...] = setting(

@@ -31,6 +31,7 @@ from streams.worker.tables import Tables
 from streams.worker.transport import Transport, assert_compiled
 
 REBALANCE_TIMEOUT_S = 60
+"""At least; never less than the session, by which a worker judges how long it may still write (`lease.py`)."""
 HEARTBEAT_S = 0.5
 """A member hears of a rebalance by its next heartbeat, and until it has joined the newcomer waits: with 3 s that was most of it."""
 BUFFERED_ROUNDS = 2
@@ -45,6 +46,11 @@ class WorkerApp(faust.App):
 
     def _create_directories(self) -> None:
         """Faust would make a data directory where the process was started."""
+
+
+def rebalance_timeout_s(settings: Settings) -> int:
+    """For so long Kafka waits in a rebalance for a member that does not join: a frozen one may write for a session."""
+    return max(REBALANCE_TIMEOUT_S, settings.worker_session_timeout)
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ def build(
     """
     assert_compiled()
     progress = Progress()
-    lease = Lease(settings.worker_session_timeout, REBALANCE_TIMEOUT_S)
+    lease = Lease(settings.worker_session_timeout, rebalance_timeout_s(settings))
     deliveries = Deliveries(settings, lease, metrics.of(STAGES_REPEATED).inc)
     states = StateDeliveries(settings, lease, changelog(settings).name, metrics.of(STAGES_REPEATED).inc)
     app = WorkerApp(settings.app, **_configuration(settings))
@@ -132,7 +138,7 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         "canonical_url": f"http://{sha256(worker_id(settings).encode()).hexdigest()[:16]}.invalid",  # the assignor's key
         "broker_session_timeout": session,
         "broker_heartbeat_interval": min(HEARTBEAT_S, session / 10),
-        "broker_rebalance_timeout": REBALANCE_TIMEOUT_S,
+        "broker_rebalance_timeout": rebalance_timeout_s(settings),
         "broker_request_timeout": max(40, session + 10),  # Faust refuses one shorter than the session
         "broker_max_poll_records": settings.worker_poll_records,
         "broker_commit_interval": 0.5,

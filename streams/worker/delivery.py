@@ -14,18 +14,15 @@ Kafka refuses it, the lease is not fresh, and the worker waits as it does for a 
 
 import asyncio
 from collections.abc import Callable, Sequence
-from time import monotonic
 from typing import Any, NamedTuple
 
-import structlog
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from streams.bus.clients import client_config, new_producer, reason
 from streams.errors import DeliveryError
 from streams.settings import Settings
 from streams.worker.lease import Lease
-
-log = structlog.get_logger(__name__)
+from streams.worker.trouble import Trouble
 
 POLL_S = 0.0003
 """With this and without Nagle's algorithm a stage of three records takes 3.5 ms instead of 4.7 (median of 200, three turns)."""
@@ -33,8 +30,6 @@ CHECK_EVERY = 256
 """The lease is looked at again after so many records, and after the last: less time than `linger.ms` to queue them."""
 QUEUE_RECORDS = 200_000
 QUEUE_KIB = 512 * 1024
-MOST_REASONS = 10
-"""In the log for one trouble: some hold addresses and times."""
 CHECK_TOPIC = "Check the topic (loginwatch topics check), its size limit, and that enough replicas are in sync"
 SHUT_OUT = (
     "Kafka has not let this worker in for all that time: check sasl_username, the password, the TLS files, and this user on"
@@ -63,41 +58,6 @@ class Sent(NamedTuple):
 
 Stage = Sequence[tuple[Any, ...]]
 """Records to be acknowledged together, each as `Sent`."""
-
-
-class Trouble:
-    """
-    Why Kafka does not take records at the moment: in the log each reason once, and a line when they are taken again.
-
-    A broker that dies is first not reached and then a copy too few: the reason that lasts need not be the first. Written by
-    the event loop; `sentence` is None while all is well, and any thread may read it.
-    """
-
-    def __init__(self) -> None:
-        self.sentence: str | None = None
-        self._topic = ""
-        self._told: list[str] = []
-        self._since = 0.0
-
-    def goes_on(self, topic: str, why: str) -> None:
-        """Records of a topic were refused or got no answer, and will be sent again."""
-        if self.sentence is None:
-            self._told, self._since = [], monotonic()
-        if why not in self._told and len(self._told) < MOST_REASONS:
-            self._told.append(why)
-            log.warning("Kafka does not take records: they are sent again until it does", topic=topic, reason=why)
-        self._topic = topic
-        self.sentence = f"Kafka does not take records of {topic}: {why}"
-
-    def over(self) -> None:
-        """All records were taken."""
-        if self.sentence is not None:
-            log.info("Kafka takes records again", topic=self._topic, seconds=round(monotonic() - self._since, 1))
-        self.sentence = None
-
-    def given_up(self) -> None:
-        """The records are not sent any more; who gave them up says why."""
-        self.sentence = None
 
 
 class Deliveries:

@@ -80,6 +80,11 @@ class Fetched(Sequence[Record]):
         return cls(data, np.concatenate(tables))
 
     @property
+    def size(self) -> int:
+        """Bytes from the first record's key to the last one's value."""
+        return int(self.table[-1, VALUE:].max() - self.table[0, KEY]) if len(self) else 0
+
+    @property
     def offset(self) -> int:
         """That of the last record: aiokafka goes on behind it."""
         return int(self.table[-1, OFFSET])

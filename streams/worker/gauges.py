@@ -6,10 +6,10 @@ from streams import metrics as declared
 from streams.engine.engine import Engine
 from streams.geo import NoPlaces, Places
 from streams.metrics import Metrics
-from streams.worker.delivery import Trouble
 from streams.worker.lease import Lease
 from streams.worker.progress import Progress
 from streams.worker.tables import Tables
+from streams.worker.trouble import Trouble
 
 SAME_NAME = (
     "the group throws this worker out again and again: another one has the same worker_id (the host's name, if none is"

@@ -42,12 +42,12 @@ from streams.settings import Settings
 from streams.worker import ahead
 from streams.worker.app import Shell, build, worker_id
 from streams.worker.changelog import StateForm
-from streams.worker.delivery import Trouble
 from streams.worker.form import PackedStates
 from streams.worker.gauges import SAME_NAME, Gauges
 from streams.worker.lag import LagReader
 from streams.worker.progress import NOT_ASKED
 from streams.worker.tables import PolicyTables
+from streams.worker.trouble import Trouble
 from streams.worker.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)

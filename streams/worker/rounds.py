@@ -25,6 +25,8 @@ class Round:
     def __init__(self, generation: int) -> None:
         self.generation = generation
         self.records = 0
+        self.size = 0
+        """Bytes of its records."""
         self.taken = asyncio.Event()
         self._pieces: dict[TP, list[Fetched]] = {}
 
@@ -40,6 +42,7 @@ class Round:
             raise ValueError("the round was taken: what comes now belongs to the next")
         self._pieces.setdefault(tp, []).append(records)
         self.records += len(records)
+        self.size += records.size
 
     def take(self) -> None:
         """The agent begins: nothing is added any more."""

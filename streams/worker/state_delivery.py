@@ -25,9 +25,10 @@ from confluent_kafka import KafkaError
 from streams.engine.compiled.numbers import Bytes
 from streams.settings import Settings
 from streams.worker.batch_writer import HEADER, Origin, Table, by_partition, compile_now, write_batch
-from streams.worker.delivery import CHECK_TOPIC, SHUT_OUT, Trouble, refused
+from streams.worker.delivery import CHECK_TOPIC, SHUT_OUT, refused
 from streams.worker.lease import Lease
 from streams.worker.produce import Brokers, ProduceConnection
+from streams.worker.trouble import Trouble
 
 CHECK_S = 0.05
 """So often the membership is looked at while an answer is waited for."""

@@ -6,7 +6,9 @@ judged by two policies. None is judged before everything that was there at the s
 """
 
 import queue
+from collections import deque
 from collections.abc import Callable
+from time import monotonic
 from typing import Protocol
 
 import structlog
@@ -16,11 +18,13 @@ from streams.bus.record import Record
 from streams.bus.view import TableView
 from streams.core.refusal import Refused
 from streams.engine.engine import Engine
+from streams.errors import RegistryUnavailableError
 from streams.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 WAITING_BATCHES = 64
+REGISTRY_PAUSE_S = 1.0
 
 
 class Tables(Protocol):
@@ -43,7 +47,12 @@ class Tables(Protocol):
 
 
 class PolicyTables:
-    """The three compacted tables of `topology.TABLES`. `on_refused` gets live records that are invalid."""
+    """
+    The three compacted tables of `topology.TABLES`. `on_refused` gets live records that are invalid.
+
+    A record whose schema only a registry knows waits for it, and what follows waits behind it: logins are judged by what
+    was in force before, and `problem` says so.
+    """
 
     def __init__(
         self,
@@ -55,6 +64,9 @@ class PolicyTables:
         self._engine = engine
         self._on_refused = on_refused
         self._pending: queue.Queue[list[Record]] = queue.Queue(maxsize=WAITING_BATCHES)
+        self._taken: deque[Record] = deque()
+        self._registry: str | None = None
+        self._again = 0.0
         self._stopped = False
         self._view = TableView(settings, topology.TABLES, apply_batch=self._put, on_failure=on_failure, name="policies")
 
@@ -69,19 +81,28 @@ class PolicyTables:
 
     def apply_pending(self) -> None:
         """Give the engine what has come, on the caller's thread."""
-        while not self._pending.empty():
-            for record in self._pending.get_nowait():
-                self._take(record)
+        if monotonic() < self._again:
+            return
+        while self._taken or not self._pending.empty():
+            if not self._taken:
+                self._taken.extend(self._pending.get_nowait())
+            try:
+                self._take(self._taken[0])
+            except RegistryUnavailableError as error:
+                self._registry, self._again = str(error), monotonic() + REGISTRY_PAUSE_S
+                return
+            self._taken.popleft()
+        self._registry = None
 
     def ready(self) -> bool:
         """Take what has come; whether that is everything that was there at the start."""
         caught_up = self._view.caught_up.is_set()  # asked first: what came before it is in the queue by now
         self.apply_pending()
-        return caught_up
+        return caught_up and self._registry is None
 
     def problem(self) -> str | None:
         """Why the policies in force may not be those on the topics; None when all is well."""
-        return self._view.problem()
+        return self._registry or self._view.problem()
 
     def _put(self, records: list[Record]) -> None:
         """In the view's thread: wait while the event loop is behind."""

@@ -34,6 +34,8 @@ BATCH_TOPICS = frozenset(topic.name for topic in topology.WORKER_INPUTS)
 FETCH_WAIT_MS = 100
 LONGEST_LOOK_S = 0.1
 """aiokafka does not wake who began to wait in a rebalance: with Faust's second of patience nothing was decided for that long after one."""
+MOST_BYTES = 64 << 20
+"""A round with so many takes no more, however few its records: 40,000 of the largest kind would be gigabytes. Usual ones have 8 MiB."""
 PACE_S = 0.005
 """So often what has come is added to the round that waits for the agent: every look is a call into the consumer's thread."""
 
@@ -197,10 +199,12 @@ class BatchConsumer(driver.Consumer):
             yield tp, _message(tp, batch[-1], waiting)
 
     def _room(self) -> int:
-        """How many records the next round still takes: all it may hold when none waits, or none that may be taken."""
+        """How many records the next round still takes: all it may hold when none waits, or none that may be taken. 0 = wait."""
         waiting = self._open
         stale = waiting.generation != self.app.consumer_generation_id or not self.flow_active or self.should_stop
-        return self._most if stale or waiting.taken.is_set() else self._most - waiting.records
+        if stale or waiting.taken.is_set():
+            return self._most
+        return self._most - waiting.records if waiting.size < MOST_BYTES else 0
 
     async def _until_there_is_room(self) -> None:
         while self._room() <= 0:  # noqa: ASYNC110 - the agent ends it, or a rebalance

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 import structlog
 
 from streams.errors import StalledError
-from streams.worker.delivery import Trouble
 from streams.worker.progress import Progress
+from streams.worker.trouble import Trouble
 
 log = structlog.get_logger(__name__)
 

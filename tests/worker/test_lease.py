@@ -2,6 +2,8 @@
 
 import pytest
 
+from streams.settings import Settings
+from streams.worker.app import rebalance_timeout_s
 from streams.worker.lease import Lease, LeaseLostError
 
 
@@ -47,6 +49,20 @@ def test_a_heartbeat_that_is_too_old_stops_writing(lease: Lease, clock: Clock) -
 def test_queueing_and_delivery_together_end_before_the_session_does(lease: Lease) -> None:
     """What is queued at the last moment is given up by librdkafka before Kafka gives the accounts away."""
     assert lease.freshness_s + lease.delivery_timeout_s <= 30
+
+
+@pytest.mark.parametrize("session_s", [6, 30, 60, 90, 300])
+def test_a_long_session_is_no_longer_than_a_rebalance_waits(session_s: int, clock: Clock) -> None:
+    """Else a worker that was frozen could write for accounts that a rebalance without it has given away."""
+    rebalance_s = rebalance_timeout_s(Settings(worker_session_timeout=session_s))
+    lease = Lease(session_s, rebalance_s, clock)
+    lease.joined()
+    assert lease.freshness_s + lease.delivery_timeout_s <= min(session_s, rebalance_s)
+
+    lease.renewed(clock.now, rebalancing=True)
+
+    lease.check(lease.epoch)
+    assert lease.fresh(), "the round in hand can be finished"
 
 
 def test_a_heartbeat_counts_from_when_it_was_sent(lease: Lease, clock: Clock) -> None:

@@ -17,10 +17,10 @@ from streams.geo import NoPlaces
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.worker.app import Shell, build
-from streams.worker.fetched import Fetched
+from streams.worker.fetched import Fetched, Record
 from streams.worker.fetches import ColumnResult
 from streams.worker.rounds import Round
-from streams.worker.transport import OVERRIDDEN, BatchConsumer, _message, assert_compiled
+from streams.worker.transport import MOST_BYTES, OVERRIDDEN, BatchConsumer, _message, assert_compiled
 from tests.eventually import eventually_async
 from tests.worker.record_log import record
 from tests.worker.stand_in import StandIn, StandInForm
@@ -284,6 +284,22 @@ async def test_a_round_never_holds_more_than_the_setting_allows(consumer: BatchC
 
     assert fetches.rooms == [8, 3, 8]
     assert (first.records, second.records) == (8, 1)
+
+
+async def test_a_round_of_large_records_is_bounded_by_their_bytes(consumer: BatchConsumer) -> None:
+    """40,000 records of garbage, each as large as is allowed, would be gigabytes."""
+    large = Record(0, 0, b"key", bytes(MOST_BYTES), ())
+    fetches = Fetches(consumer, {TP: Fetched.of([large])}, {TP: fetched(1, 1)})
+
+    (first,) = await fetches.next()
+    waiting = asyncio.ensure_future(fetches.next())
+    await asyncio.sleep(0)
+    assert len(fetches.rooms) == 1, "nothing is asked for while it waits"
+    first.take()
+    (second,) = await waiting
+
+    assert (first.records, second.records) == (1, 1)
+    assert first.size == MOST_BYTES + len(b"key")
 
 
 async def test_a_round_of_an_older_generation_takes_nothing_in(consumer: BatchConsumer) -> None:

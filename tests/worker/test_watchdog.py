@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from streams.worker.delivery import Trouble
 from streams.worker.progress import Progress
+from streams.worker.trouble import Trouble
 from streams.worker.watchdog import Watchdog, stalls
 from tests.eventually import eventually
 
