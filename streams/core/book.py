@@ -2,13 +2,15 @@
 The book of rules: all policies, safe networks and domains, and from them the rules of an account.
 
 Decision: rules are resolved once per scope that differs, not once per account: accounts without a policy or safe
-network of their own share the rules of their domain. Safe networks expire by themselves: `Rules` hold for a span of
-`now`, and are made anew outside of it, so that an expiry takes effect exactly, in the worker as in a replay.
+network of their own share the rules of their domain. The safe networks of a scope are gone through once for all rules that
+they are part of (`ScopeNetworks`): hundreds of everyone cost each of thousands of domains next to nothing. Safe networks
+expire by themselves: `Rules` hold for a span of `now`, and are made anew outside of it, so that an expiry takes effect
+exactly, in the worker as in a replay.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,38 +39,39 @@ class SafeNetwork:
         return safe_key(self.scope, self.network)
 
 
-class Rules:
+class ScopeNetworks:
     """
-    What holds for an account while `since_ms <= now < until_ms`.
+    The safe networks of one scope that hold while `since_ms <= now < until_ms`, indexed; shared by all rules with them.
 
-    `stamp` tells these rules from others by their content: 8 bytes, equal in every process and run. `spots` is a cache
-    for the engine, with what these rules say of an address.
+    `content` is what the stamp of such rules is made of: the scope and each network as JSON, in order of the text.
     """
 
-    __slots__ = ("_by_prefix", "ignored", "policy", "safe", "since_ms", "spots", "stamp", "until_ms", "window_ms")
+    __slots__ = ("_by_prefix", "content", "networks", "scope", "since_ms", "until_ms")
 
-    def __init__(self, policy: EffectivePolicy, safe: tuple[SafeNetwork, ...], since_ms: int, until_ms: int) -> None:
-        self.policy = policy
-        self.safe = safe
-        self.since_ms = since_ms
-        self.until_ms = until_ms
-        self.window_ms = policy.time_window * MINUTE_MS
-        self.ignored = frozenset(policy.ignored_countries)
-        self.stamp = _stamp(policy, safe)
-        self.spots: dict[str, Any] = {}
+    def __init__(self, scope: str, networks: Iterable[SafeNetwork], now_ms: int) -> None:
+        self.scope = scope
+        self.since_ms, self.until_ms = -FOREVER, FOREVER
+        active = []
+        for safe in networks:
+            expires = FOREVER if safe.expires_ms is None else safe.expires_ms
+            if now_ms < expires:
+                active.append(safe)
+                self.until_ms = min(self.until_ms, expires)
+            else:
+                self.since_ms = max(self.since_ms, expires)
+        self.networks = tuple(active)
+        self.content = json.dumps([(scope, text) for text in sorted(str(safe.network) for safe in active)])[1:-1]
         self._by_prefix: dict[tuple[bool, int], dict[int, tuple[int, SafeNetwork]]] = {}
-        for rank, item in enumerate(safe):
-            network = item.network
-            self._by_prefix.setdefault((network.is_v4, network.prefix), {}).setdefault(network.number, (rank, item))
+        for rank, safe in enumerate(active):
+            network = safe.network
+            self._by_prefix.setdefault((network.is_v4, network.prefix), {})[network.number] = rank, safe
 
-    def safe_cover(self, network: Network) -> SafeNetwork | None:
+    def cover(self, network: Network) -> SafeNetwork | None:
         """
-        The safe network that wholly contains a network, the nearest scope's first.
+        The safe network that wholly contains a network, the one that was added first.
 
         One look-up per prefix length in use, so that a provider's list of thousands costs no more than a short one.
         """
-        if not self._by_prefix:
-            return None
         found = []
         for (is_v4, prefix), networks in self._by_prefix.items():
             if prefix <= network.prefix and is_v4 == network.is_v4:
@@ -77,6 +80,38 @@ class Rules:
                 if match is not None:
                     found.append(match)
         return min(found, key=lambda match: match[0])[1] if found else None
+
+
+class Rules:
+    """
+    What holds for an account while `since_ms <= now < until_ms`.
+
+    `stamp` tells these rules from others by their content: 8 bytes, equal in every process and run, and kept with the
+    states of accounts. `spots` is a cache for the engine, with what these rules say of an address.
+    """
+
+    __slots__ = ("_scopes", "ignored", "policy", "safe", "since_ms", "spots", "stamp", "until_ms", "window_ms")
+
+    def __init__(self, policy: EffectivePolicy, scopes: Sequence[ScopeNetworks]) -> None:
+        """Rules with the safe networks of these scopes, given nearest first."""
+        self.policy = policy
+        self._scopes = tuple(scope for scope in scopes if scope.networks)
+        # added up and not copied: where one scope alone has networks, all rules with it hold its own tuple
+        self.safe: tuple[SafeNetwork, ...] = sum((scope.networks for scope in self._scopes), ())
+        self.since_ms = max((scope.since_ms for scope in scopes), default=-FOREVER)
+        self.until_ms = min((scope.until_ms for scope in scopes), default=FOREVER)
+        self.window_ms = policy.time_window * MINUTE_MS
+        self.ignored = frozenset(policy.ignored_countries)
+        self.stamp = _stamp(policy, self._scopes)
+        self.spots: dict[str, Any] = {}
+
+    def safe_cover(self, network: Network) -> SafeNetwork | None:
+        """The safe network that wholly contains a network, the nearest scope's first."""
+        for scope in self._scopes:
+            safe = scope.cover(network)
+            if safe is not None:
+                return safe
+        return None
 
 
 class RuleBook:
@@ -91,6 +126,8 @@ class RuleBook:
         """By domain, or by account where one has scopes of its own."""
         self._by_levels: dict[tuple[str, ...], Rules] = {}
         """The same by the scopes that say anything: most domains share the rules of everyone."""
+        self._networks: dict[str, ScopeNetworks] = {}
+        """By scope, for domains and above. A change of another scope or of a policy leaves them alone."""
         self.own: set[str] = set()
         """Accounts that ever had a policy or safe network of their own: their rules are not those of their domain."""
         self.generation = 0
@@ -115,8 +152,10 @@ class RuleBook:
             self.safe.get(scope, {}).pop(network, None)
         else:
             safe = parse_safe_network(record, self.default_domain)
-            self.safe.setdefault(safe.scope, {})[safe.network] = safe
-            self._note_own(safe.scope)
+            scope = safe.scope
+            self.safe.setdefault(scope, {})[safe.network] = safe
+            self._note_own(scope)
+        self._networks.pop(scope, None)
         self.forget_rules()
 
     def set_domain(self, key: str, record: Mapping[str, Any] | None) -> None:
@@ -176,16 +215,16 @@ class RuleBook:
 
     def _made(self, levels: tuple[str, ...], now_ms: int) -> Rules:
         policies = [(scope, self.policies[scope]) for scope in levels if scope in self.policies]
-        since, until, active = -FOREVER, FOREVER, []
-        for scope in levels:
-            for safe in self.safe.get(scope, {}).values():
-                expires = FOREVER if safe.expires_ms is None else safe.expires_ms
-                if now_ms < expires:
-                    active.append(safe)
-                    until = min(until, expires)
-                else:
-                    since = max(since, expires)
-        return Rules(EffectivePolicy.from_levels(policies), tuple(active), since, until)
+        networks = [self._networks_of(scope, now_ms) for scope in levels if self.safe.get(scope)]
+        return Rules(EffectivePolicy.from_levels(policies), networks)
+
+    def _networks_of(self, scope: str, now_ms: int) -> ScopeNetworks:
+        networks = self._networks.get(scope)
+        if networks is None or not networks.since_ms <= now_ms < networks.until_ms:
+            networks = ScopeNetworks(scope, self.safe[scope].values(), now_ms)
+            if not scope.startswith("account:"):  # an account's are part of its own rules only
+                self._networks[scope] = networks
+        return networks
 
 
 def safe_key(scope: str, network: Network) -> str:
@@ -212,8 +251,14 @@ def parse_safe_network(record: Mapping[str, Any], default_domain: str = "") -> S
     return SafeNetwork(scope, parse_network(record["network"]), description, record.get("expires"))
 
 
-def _stamp(policy: EffectivePolicy, safe: tuple[SafeNetwork, ...]) -> bytes:
+def _stamp(policy: EffectivePolicy, scopes: Sequence[ScopeNetworks]) -> bytes:
+    """
+    Of the JSON of the fields, and of each scope with each network, sorted.
+
+    States keep it, so what it is made of stays as it is: another stamp has every account judged anew.
+    """
     values = policy.to_record()
     del values["origins"]
-    content = [values, sorted((item.scope, str(item.network)) for item in safe)]
-    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).digest()
+    networks = ", ".join(scope.content for scope in sorted(scopes, key=lambda scope: scope.scope))
+    content = f"[{json.dumps(values, sort_keys=True)}, [{networks}]]"
+    return hashlib.blake2b(content.encode(), digest_size=8).digest()

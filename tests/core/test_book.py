@@ -1,12 +1,16 @@
 """The book of rules: safe networks, their expiry, and when rules change."""
 
+import hashlib
+import json
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.addresses import Network as Net
 from streams.core.addresses import contains, parse_address, parse_network
-from streams.core.book import RuleBook, parse_safe_key
+from streams.core.book import RuleBook, SafeNetwork, parse_safe_key
 from streams.core.refusal import Refused
 
 
@@ -97,3 +101,56 @@ def test_the_index_of_safe_networks_answers_as_a_scan_would(trusted: list[Net], 
     cover = book.rules("a@x.org", 0).safe_cover(address)
 
     assert (cover is not None) is any(contains(network, address) for network in trusted)
+
+
+SCOPES = ("everyone", "group:g", "group:g/h", "domain:x.org", "domain:y.org", "account:a@x.org")
+ACCOUNTS = ("a@x.org", "b@x.org", "c@y.org")
+edits = st.tuples(
+    st.sampled_from(("add", "add", "add", "remove", "policy", "group")),
+    st.sampled_from(SCOPES),
+    networks,
+    st.none() | st.integers(1, 30),
+)
+questions = st.tuples(st.sampled_from(ACCOUNTS), st.integers(0, 31), st.integers(0, 255))
+
+
+@given(st.lists(st.tuples(edits, st.lists(questions, max_size=3)), max_size=20))
+def test_shared_rules_are_those_that_are_made_anew(
+    steps: list[tuple[tuple[str, str, Net, int | None], list[tuple[str, int, int]]]],
+) -> None:
+    """After any edits, at any `now`: the same safe networks in the same order, span, stamp and covers."""
+    book = RuleBook()
+    for edit, asked in steps:
+        apply(book, *edit)
+        for account, now, last in asked:
+            rules = book.rules(account, now)
+            everything = [item for scope in book.scopes(account) for item in book.safe.get(scope, {}).values()]
+            active = [item for item in everything if item.expires_ms is None or now < item.expires_ms]
+            address = Net(parse_address(f"192.0.2.{last}"), 128)
+
+            assert list(rules.safe) == active
+            assert rules.stamp == plain_stamp(book, account, active)
+            assert rules.safe_cover(address) == next((i for i in active if contains(i.network, address)), None)
+            changes = {item.expires_ms for item in everything if item.expires_ms is not None}
+            assert not any(rules.since_ms < change < rules.until_ms for change in changes)
+            assert rules.since_ms <= now < rules.until_ms
+
+
+def apply(book: RuleBook, what: str, scope: str, network: Net, number: int | None) -> None:
+    """One edit of a book."""
+    if what == "add":
+        book.set_safe_network("", safe(scope, str(network), expires=number))
+    elif what == "remove":
+        book.set_safe_network(f"{scope} {network}", None)
+    elif what == "policy":
+        book.set_policy(scope, {"scope": scope, "allowed_ips": number})
+    else:
+        book.set_domain("x.org", {"domain": "x.org", "group": "g/h" if number else None})
+
+
+def plain_stamp(book: RuleBook, account: str, active: Iterable[SafeNetwork]) -> bytes:
+    """The stamp as states in the field have it."""
+    values = book.effective(account).to_record()
+    del values["origins"]
+    content = [values, sorted((item.scope, str(item.network)) for item in active)]
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).digest()
