@@ -114,7 +114,8 @@ def _running(settings: "Settings", process: str) -> Iterator[Finding]:
     elif found.state == "not ready":
         yield Finding("running", "wrong", f"{process} at {found.address} is not ready: {reasons}")
     else:
-        yield Finding("running", "remark", f"no {process} answers at {found.address}: it runs elsewhere, or not at all")
+        where = f"{found.address} ({health.LISTENS[process]})"
+        yield Finding("running", "remark", f"no {process} answers at {where}: it runs elsewhere, or not at all")
 
 
 def _kafka(settings: "Settings") -> Iterator[Finding]:

@@ -53,7 +53,7 @@ def add(
         "time": now,
         "expires": expires_ms,
     }
-    run.store.write(TOPIC, trusted.key, record)
+    run.store.replace(TOPIC, trusted.key, record, run.store.tables().keys_of(TOPIC, trusted.key))
     until = f" until {iso(expires_ms)}" if expires_ms is not None else ""
     run.out.done(f"{trusted.network} is safe for {trusted.scope}{until}.", record)
 

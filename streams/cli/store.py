@@ -21,7 +21,7 @@ from streams.cli.reading import History, Span
 from streams.core.book import RuleBook
 from streams.core.refusal import Refused
 from streams.engine.engine import Engine
-from streams.engine.tables import canonical, canonical_key
+from streams.engine.tables import canonical, canonical_key, in_place_of
 from streams.errors import TopicError
 from streams.geo import NoPlaces
 from streams.records.codec import Codec
@@ -170,15 +170,14 @@ class Store:
 
     def replace(self, topic: str, key: str, value: Row | None, keys: Collection[str]) -> None:
         """
-        As `write`, and delete what lies under other keys (`Tables.keys_of`): before, as the last record is the one obeyed.
+        As `write`, and delete what lies under other keys (`Tables.keys_of`).
 
         Raises as `write` does, before anything is written where the value is bad.
         """
         raw = None if value is None else self.codec.encode(BY_NAME[topic].record, value)
-        for other in keys:
-            if other != key:
-                self._producer.send(topic, None, key=other)
-        self.write_raw(topic, key, raw)
+        for written, bytes_of_it in in_place_of(keys, key, raw):
+            self._producer.send(topic, bytes_of_it, key=written)
+        self.flush(ACKNOWLEDGED_WITHIN_S + 1)
 
     def write_raw(self, topic: str, key: str | bytes | None, raw: bytes | None) -> None:
         """Write bytes as they are and wait for Kafka. Raises DeliveryError."""

@@ -1,7 +1,7 @@
 """The compacted tables that say what is demanded: from a record to the book of rules."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 from streams.core.accounts import canonical_domain, canonical_group, parse_scope
 from streams.core.addresses import parse_network
@@ -9,6 +9,8 @@ from streams.core.book import RuleBook, parse_safe_key, safe_key
 from streams.core.refusal import Refused
 from streams.records.codec import Codec
 from streams.topology import BY_NAME, DOMAINS, POLICIES, SAFE_NETWORKS
+
+Value = TypeVar("Value")
 
 
 class Tables:
@@ -65,6 +67,16 @@ def canonical(topic: str, record: Mapping[str, Any], default_domain: str = "") -
         return scope, {**record, "scope": scope}
     network = parse_network(record["network"])
     return safe_key(scope, network), {**record, "scope": scope, "network": str(network)}
+
+
+def in_place_of(keys: Iterable[str], key: str, value: Value | None) -> list[tuple[str, Value | None]]:
+    """
+    The records that put a value (None = nothing) under a canonical key in place of what lies under these keys of it.
+
+    Compaction goes by keys as they are written, so what lies under others is deleted there: before, as the last record is
+    the one obeyed.
+    """
+    return [*((other, None) for other in keys if other != key), (key, value)]
 
 
 def _text(key: bytes) -> str:

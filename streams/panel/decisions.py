@@ -16,6 +16,7 @@ from streams.core.addresses import parse_network
 from streams.core.book import parse_safe_network, safe_key
 from streams.core.policy import FIELDS, LONGEST_MINUTES, RESET, parse_policy
 from streams.core.refusal import Refused
+from streams.engine.tables import in_place_of
 from streams.metrics import PANEL_DECISIONS
 from streams.panel.problems import Conflict, DecisionError, Forbidden, NotFound
 from streams.panel.rights import Reader, Right
@@ -85,7 +86,7 @@ class Decisions:
             "time": now_ms,
             "expires": expires_ms,
         }
-        self._write("safe-networks", (trusted.key, record))
+        self._write_rules("safe-networks", (trusted.key, record))
 
     def remove_safe(self, scope: str, network: str) -> None:
         """Trust a network no longer. Raises NotFound when it is not trusted."""
@@ -93,7 +94,7 @@ class Decisions:
         self._demand(canonical, _right_of_safe(canonical))
         if not self._panel.has_safe_network(canonical, parsed):
             raise NotFound(self._words.gettext("This network is not marked safe there."))
-        self._write("safe-networks", (safe_key(canonical, parsed), None))
+        self._write_rules("safe-networks", (safe_key(canonical, parsed), None))
 
     def block(self, account: str, minutes: int | None, reason: str) -> None:
         """Deny an account all logins for so many minutes (None = its policy's block time, else the longest)."""
@@ -150,7 +151,7 @@ class Decisions:
             self._demand_move(name, path)
             records.append((name, None if path is None else {"domain": name, "group": path}))
         if records:
-            self._write("domains", *records)
+            self._write_rules("domains", *records)
 
     @property
     def _default(self) -> str:
@@ -182,7 +183,7 @@ class Decisions:
         sets_any = any(value is not None for value in fields.values())
         whole = {name: fields.get(name) for name in FIELDS}
         record = {"scope": scope, **whole, "actor": self._reader.name, "time": self._panel.now_ms()}
-        self._write("policies", (scope, record if sets_any else None))
+        self._write_rules("policies", (scope, record if sets_any else None))
 
     def _order(self, account: str, action: str, reason: str, minutes: int | None = None) -> None:
         name = canonical_account(account, self._default)
@@ -200,6 +201,11 @@ class Decisions:
             "reason": reason or None,
             "minutes": minutes,
         }
+
+    def _write_rules(self, topic: str, *records: tuple[str, Row | None]) -> None:
+        """Write rules under their canonical keys, in place of what other tools wrote of them under others."""
+        others = self._panel.spellings(topic, (key for key, _ in records))
+        self._write(topic, *(each for key, row in records for each in in_place_of(others.get(key, ()), key, row)))
 
     def _write(self, topic: str, *records: tuple[str, Row | None]) -> None:
         """Write, and wait until pages show it."""

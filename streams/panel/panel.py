@@ -6,7 +6,7 @@ Decision: one object, made once by `serve` (tests make their own), reaches every
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from streams.bus.group_lag import GroupLag
 from streams.core.addresses import Network
@@ -23,6 +23,7 @@ from streams.panel.store import Store, incidents, rules
 from streams.panel.store.engine import StoreUnavailableError
 from streams.panel.store.follower import Follower
 from streams.panel.store.rules import PolicyRow
+from streams.panel.store.spellings import Found, spellings
 from streams.panel.store.visible import EVERYTHING
 from streams.panel.streams import Streams
 from streams.panel.templating import Templates
@@ -112,6 +113,11 @@ class Panel:
         """Whether a network is marked safe for just this scope."""
         with self.store.reading() as connection:
             return rules.safe_network(connection, EVERYTHING, scope, str(network)) is not None
+
+    def spellings(self, topic: str, keys: Iterable[str]) -> Found:
+        """Under which other keys rules with these canonical keys lie on their topic."""
+        with self.store.reading() as connection:
+            return spellings(connection, topic, keys)
 
     def account_of_incident(self, incident: str) -> str | None:
         """Whose incident it is; None when there is none of that id."""

@@ -35,11 +35,13 @@ def findings(answer: object) -> dict[str, tuple[str, str]]:
 
 def test_every_question_is_asked_though_all_fail(loginwatch: Loginwatch) -> None:
     """Kafka away, no secret, no mail server, no sender: each with what to do, and code 1."""
-    answer = loginwatch("check", "--json", env=NOBODY)
+    answer = loginwatch("check", "--json", env=NOBODY | {"worker_health_listen": "127.0.0.1:1"})
     found = findings(answer.json)
 
     assert answer.code == 1
     assert found["settings"][0] == "ok"
+    running = [row["sentence"] for row in answer.json if row["subject"] == "running"]
+    assert running[0].startswith("no worker answers at http://127.0.0.1:1 (worker_health_listen): ")
     assert found["kafka"] == ("wrong", found["kafka"][1])
     assert "Check bootstrap_servers" in found["kafka"][1]
     assert found["gateway"][0] == "wrong"

@@ -44,6 +44,19 @@ def test_a_network_that_another_tool_wrote_its_own_way_is_listed_and_removed(
     assert on_kafka("safe", "list", "--json").json == []
 
 
+def test_adding_replaces_what_another_tool_wrote_of_it(on_kafka: Loginwatch, store: Store) -> None:
+    """Compaction goes by the key as it is written: the old description would be in force after the next start."""
+    key, values = "domain:EXAMPLE.org 192.0.2.7/24", {"description": "x", "actor": "x", "time": 1, "expires": None}
+    store.write("safe-networks", key, {"scope": "domain:EXAMPLE.org", "network": "192.0.2.7/24", **values})
+
+    on_kafka("safe", "add", "domain:example.org", "192.0.2.0/24", "--description", "head office")
+
+    kept = {record.key: record.value is not None for record in store.history(SAFE_NETWORKS.name)}
+    assert kept == {key.encode(): False, b"domain:example.org 192.0.2.0/24": True}
+    [row] = on_kafka("safe", "list", "--json").json
+    assert row["description"] == "head office"
+
+
 def test_adding_again_replaces_description_and_expiry(on_kafka: Loginwatch) -> None:
     """One network of one scope is one record."""
     on_kafka("safe", "add", "everyone", "2001:db8::/48", "--description", "old", "--expires", "2d")

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from streams.cli.health import LISTENS
 from streams.metrics import Metric, declared
+from streams.settings import Settings
 from tests.tools import require_tools
 
 ROOT = Path(__file__).parents[2]
@@ -137,11 +139,26 @@ def firing(series: dict[str, str], tmp_path: Path, minutes: int = 1, samples: in
 
 
 def test_promtool_takes_rules_and_configuration() -> None:
-    """Syntax of both files."""
+    """Syntax of all files."""
     require_tools("promtool")
-    for command in (["check", "rules", str(RULES)], ["check", "config", str(RULES.with_name("prometheus.yml"))]):
+    configurations = [["check", "config", str(RULES.with_name(name))] for name in ("prometheus.yml", "systemd.yml")]
+    for command in (["check", "rules", str(RULES)], *configurations):
         done = subprocess.run(["promtool", *command], check=False, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_prometheus_on_a_machine_with_the_units_asks_where_they_listen() -> None:
+    """Workers at the addresses that their unit gives them, every other process at its default."""
+    configuration = yaml.safe_load(RULES.with_name("systemd.yml").read_text())
+    [job] = configuration["scrape_configs"]
+    unit = (ROOT / "deploy/systemd/loginwatch-worker@.service").read_text()
+    worker = re.search(r"^Environment=LOGINWATCH_WORKER_HEALTH_LISTEN=(\S+)$", unit, re.MULTILINE)
+    assert worker is not None
+
+    listed = {each["labels"]["process"]: each["targets"] for each in job["static_configs"]}
+
+    defaults = {name: [Settings.model_fields[setting].default] for name, setting in LISTENS.items()}
+    assert listed == defaults | {"worker": [worker[1].replace("%i", number) for number in "12"]}
 
 
 def test_a_healthy_fleet_wakes_nobody(tmp_path: Path) -> None:

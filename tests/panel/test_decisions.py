@@ -7,6 +7,8 @@ import pytest
 
 from streams.bus.embedded import EmbeddedBroker
 from streams.bus.tail import tail
+from streams.core.addresses import parse_network
+from streams.core.policy import FIELDS
 from streams.core.refusal import Refused
 from streams.panel.decisions import Decisions
 from streams.panel.outbox import Outbox
@@ -17,6 +19,8 @@ from streams.panel.words import words_of
 from streams.records.codec import Codec
 from streams.topology import BY_NAME
 from tests.cli.small_worker import SmallWorker
+from tests.eventually import eventually
+from tests.panel.store.feeding import produce
 from tests.panel.store.population import Population
 from tests.panel.visitors import Site
 
@@ -104,6 +108,45 @@ def test_safe_networks_come_and_go(live_site: Site, written: Callable[[str], lis
     assert [deed.action for deed in deeds] == ["safe.remove", "safe.add"]
 
 
+SPELLED: list[tuple[str, str, dict[str, Any]]] = [
+    ("policies", "domain:Example.ORG.", {"allowed_ips": 2}),
+    ("safe-networks", f"{OWN} 192.0.2.7/24", {"network": "192.0.2.7/24", "description": "x", "expires": None}),
+    ("domains", "EXAMPLE.org", {"domain": "EXAMPLE.org", "group": "shops/a"}),
+]
+"""Rules as another tool may write them."""
+
+
+@pytest.mark.parametrize("takes_away", [True, False])
+def test_rules_that_another_tool_wrote_its_own_way_are_replaced(
+    live_site: Site, embedded: EmbeddedBroker, written: Callable[[str], list[Any]], takes_away: bool
+) -> None:
+    """Compaction goes by the key as it is written: what lay under another one would be in force after the next start."""
+    whole = {"scope": "domain:EXAMPLE.org", "actor": "x", "time": 1}
+    produce(embedded, [(topic, key, {**dict.fromkeys(FIELDS), **whole, **row}) for topic, key, row in SPELLED])
+    panel, network = live_site.panel, "192.0.2.0/24"
+    eventually(lambda: panel.group_of("example.org") and panel.has_safe_network(OWN, parse_network(network)))
+    stored = eventually(lambda: panel.stored_policy(OWN))
+    assert stored is not None
+
+    boss = decide(live_site, Role.ADMINISTRATOR, "everything")
+    if takes_away:
+        boss.inherit(OWN)
+        boss.remove_safe(OWN, network)
+        boss.set_group("example.org", None)
+    else:
+        boss.set_policy(OWN, {"allowed_ips": 3}, stored.time_ms)
+        boss.add_safe(OWN, network, "head office", None)
+        boss.set_group("example.org", "shops/b")
+
+    canonical = {"policies": OWN, "safe-networks": f"{OWN} {network}", "domains": "example.org"}
+    for topic, key, _ in SPELLED:
+        kept = {name: row is not None for name, row, _ in written(topic)}
+        assert kept == {key: False, canonical[topic]: not takes_away}
+        assert panel.spellings(topic, [canonical[topic]]) == {}
+    assert panel.has_safe_network(OWN, parse_network(network)) is not takes_away
+    assert panel.group_of("example.org") == (None if takes_away else "shops/b")
+
+
 def test_orders_reach_the_worker_and_it_is_asked(live_site: Site, embedded: EmbeddedBroker) -> None:
     """A block that is ordered here shows in what the worker answers; without a worker there is no answer."""
     desk = decide(live_site, Role.HELP_DESK)
@@ -123,13 +166,9 @@ def test_orders_reach_the_worker_and_it_is_asked(live_site: Site, embedded: Embe
 
 def test_a_review_is_of_an_incident_that_is_there(live_site: Site, embedded: EmbeddedBroker) -> None:
     """The account is that of the incident, whatever anybody says; unknown incidents and verdicts are refused."""
-    from tests.panel.store.feeding import produce
-
     [incident] = Population(1).incident(account=ACCOUNT)
     produce(embedded, [("incidents", ACCOUNT, incident)])
     desk = decide(live_site, Role.HELP_DESK)
-    from tests.eventually import eventually
-
     eventually(lambda: live_site.panel.account_of_incident(incident["id"]))
     with pytest.raises(Refused, match="verdict"):
         desk.review(incident["id"], "fine", "")

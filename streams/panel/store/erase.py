@@ -29,6 +29,7 @@ from streams.panel.store.tables import (
     POLICY,
     REVIEW,
     SAFE_NETWORK,
+    SPELLING,
 )
 from streams.panel.store.wanted import NOT_REVIEWED
 from streams.panel.store.writes import matching, upsert
@@ -50,6 +51,8 @@ def erase_account(store: Store, account: str, until_ms: int) -> int:
             gone += connection.execute(delete(table).where(table.c.account == account)).rowcount
         for table in (POLICY, SAFE_NETWORK):
             gone += connection.execute(delete(table).where(table.c.scope == scope)).rowcount
+        spelled = or_(SPELLING.c.key == scope, SPELLING.c.key.startswith(f"{scope} ", autoescape=True))
+        gone += connection.execute(delete(SPELLING).where(spelled)).rowcount
         of_deeds = or_(DEED.c.account == account, DEED.c.scope == scope)
         return int(gone + connection.execute(delete(DEED).where(of_deeds)).rowcount)
 

@@ -8,10 +8,11 @@ from sqlalchemy import Connection, delete, select
 
 from streams.core.policy import FIELDS
 from streams.panel.store import rows
-from streams.panel.store.reading import Item
+from streams.panel.store.reading import LONGEST_ACTOR, Item
+from streams.panel.store.spellings import note_spellings
 from streams.panel.store.tables import DOMAIN, POLICY, SAFE_NETWORK
 from streams.panel.store.writes import batched, matching, upsert
-from streams.topology import DOMAINS, POLICIES, SAFE_NETWORKS
+from streams.topology import DOMAINS, POLICIES, SAFE_NETWORKS, TABLES
 
 Row = dict[str, Any]
 Told = Mapping[str, Any] | None
@@ -20,6 +21,8 @@ Told = Mapping[str, Any] | None
 
 def write_rules(connection: Connection, by_topic: Mapping[str, Sequence[Item]]) -> list[Row]:
     """Write the rules of a batch, and return the deeds that they are."""
+    for table in TABLES:
+        note_spellings(connection, table.name, by_topic.get(table.name, ()))
     return [
         *_policies(connection, by_topic.get(POLICIES.name, ())),
         *_safe_networks(connection, by_topic.get(SAFE_NETWORKS.name, ())),
@@ -115,7 +118,8 @@ def deed_row(
     return {
         "id": item.deed,
         "time_ms": value.get("time", item.time_ms),
-        "actor": value.get("actor") or item.actor,
+        # in an index, and PostgreSQL has none of texts without end
+        "actor": (value.get("actor") or item.actor)[:LONGEST_ACTOR],
         "action": action,
         "scope": scope,
         "account": whose.account,

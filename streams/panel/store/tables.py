@@ -192,6 +192,15 @@ DOMAIN = Table(
 )
 """Every domain that was heard of, its group, and how many incidents it has: the counts of a scope are sums of these."""
 
+SPELLING = Table(
+    "spelling",
+    METADATA,
+    _text("topic", key=True),
+    _text("key", key=True),
+    _text("written"),  # a JSON list
+)
+"""The other keys under which a rule lies on its topic, where there are any; `key` is the canonical one."""
+
 ACCOUNT = Table(
     "account",
     METADATA,
@@ -236,6 +245,7 @@ READ_MODEL = (
     POLICY,
     SAFE_NETWORK,
     DOMAIN,
+    SPELLING,
     ACCOUNT,
     SUMMARY,
     HOURLY,

@@ -80,6 +80,17 @@ def test_what_is_read_later_of_what_was_told_before_makes_no_rows(sqlite_store: 
     assert rows["deed"] == rows["block"] == rows["account"] == []
 
 
+def test_rules_that_lie_under_other_keys_are_forgotten_too(store: Store) -> None:
+    """The name is in those keys."""
+    spelled = [(topic, key.replace("user", "User"), row) for topic, key, row in a_life(Population(54), START_MS)[:2]]
+    fill(store, spelled)
+    assert len(content(store)["spelling"]) == 2
+
+    erase_account(store, USER, START_MS)
+
+    assert USER not in json.dumps(content(store), default=str).lower()
+
+
 def test_a_lift_that_the_worker_tells_late_makes_no_row(store: Store) -> None:
     """It comes a moment after the erasing was thought to be over, and is of a block that is erased."""
     life = a_life(Population(54), START_MS)

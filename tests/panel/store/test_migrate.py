@@ -128,6 +128,22 @@ def test_networks_and_counts_of_the_first_version_are_kept(database: str) -> Non
     assert sorted(accounts) == [("ann@a.example", 5, 1), ("eve@a.example", 0, 1)]
 
 
+FOURTH = """
+INSERT INTO "offset" VALUES ('policies', 0, 5);
+INSERT INTO "offset" VALUES ('safe-networks', 0, 6);
+INSERT INTO "offset" VALUES ('domains', 0, 7);
+INSERT INTO "offset" VALUES ('incidents', 3, 8)
+"""
+
+
+def test_the_keys_of_rules_are_looked_up_once_more(database: str) -> None:
+    """An upgraded panel reads the rules from the start, under whatever keys they lie, and nothing else."""
+    upgraded_with(database, "0004", FOURTH)
+
+    with Store(database) as store, store.reading() as connection:
+        assert connection.execute(METADATA.tables["offset"].select()).all() == [("incidents", 3, 8)]
+
+
 SECOND = """
 INSERT INTO person VALUES (7, 'ann@a.example', '', 'administrator', NULL, NULL, 0, NULL, false, '', '', 1, NULL);
 INSERT INTO invitation VALUES (1, 'a', 'invite', NULL, 'x@a.example', 'reader', '[]', 'ann@a.example', 1, 9, NULL);

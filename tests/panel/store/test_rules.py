@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from streams.core.addresses import contains, parse_network
 from streams.core.refusal import Refused
 from streams.panel.store import EVERYTHING, Store, Visible, rules, safe_networks
+from streams.panel.store.spellings import spellings
 from tests.panel.store.feeding import Told, fill
 from tests.panel.store.population import START_MS, Population, Record
 
@@ -57,6 +58,27 @@ def test_the_effective_policy_is_the_workers_and_follows_every_change(store: Sto
     with store.reading() as connection:
         assert book.book(connection).effective("x@one.example").allowed_ips == 7
         assert rules.policy(connection, EVERYTHING, "account:x@one.example") is None
+
+
+@pytest.mark.parametrize("batch", [1, 2, 100])
+def test_other_spellings_of_a_rule_are_known_as_long_as_they_lie_there(store: Store, batch: int) -> None:
+    """However records fall into batches; the canonical key is none of them."""
+    one, two = policy("domain:ONE.example"), policy("domain:one.EXAMPLE.")
+    other = safe("group:a", "192.0.2.7/24")
+    fill(store, [one, two, policy("domain:one.example"), other, domain("TWO.example", "a")], batch=batch)
+    fill(store, [("policies", one[1], None), ("domains", "two.example", None)], first_offset=50, batch=batch)
+    with store.reading() as connection:
+        of_policies = spellings(connection, "policies", ["domain:one.example", "everyone"])
+        of_safe = spellings(connection, "safe-networks", ["group:a 192.0.2.0/24"])
+        of_domains = spellings(connection, "domains", ["one.example", "two.example"])
+
+    assert of_policies == {"domain:one.example": ["domain:one.EXAMPLE."]}
+    assert of_safe == {"group:a 192.0.2.0/24": ["group:a 192.0.2.7/24"]}
+    assert of_domains == {"two.example": ["TWO.example"]}
+
+    fill(store, [("policies", two[1], None)], first_offset=60)
+    with store.reading() as connection:
+        assert spellings(connection, "policies", ["domain:one.example"]) == {}
 
 
 def test_a_scope_is_told_what_it_would_inherit(store: Store) -> None:
