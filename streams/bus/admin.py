@@ -125,8 +125,8 @@ def writers_timestamps(settings: Settings, names: Sequence[str]) -> Iterator[Non
     if is_embedded(admin):  # it keeps them anyway
         yield
         return
-    _set_config(admin, settings, names, TIMESTAMPS, "CreateTime")
     try:
+        _set_config(admin, settings, names, TIMESTAMPS, "CreateTime")  # where one topic cannot be set the others were
         yield
     finally:
         _set_config(admin, settings, names, TIMESTAMPS, "LogAppendTime")
@@ -141,9 +141,14 @@ def _set_config(admin: AdminClient, settings: Settings, names: Sequence[str], na
         except KafkaException as error:
             if error.args[0].code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):  # noqa: SLF001
                 raise unavailable(settings, error) from error
+            missing = error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
             raise TopicError(
-                f"Kafka refuses to set {name}={value} of topic {resource.name}: {reason(error)}."
-                " Give this user the right to alter topic configurations"
+                f"Kafka refuses to set {name}={value} of topic {resource.name}: {reason(error)}. "
+                + (
+                    "Run `loginwatch topics create`"
+                    if missing
+                    else "Give this user the right to alter topic configurations"
+                )
             ) from error
 
 
@@ -239,7 +244,7 @@ def _new_topic(topic: Topic, settings: Settings, copies: int) -> NewTopic:
 def _created(name: str, future: "Future[Any]", settings: Settings, copies: int, brokers: int) -> bool:
     """Whether this call made it; False when another was faster."""
     try:
-        future.result(CREATE_TIMEOUT_S)
+        future.result(2 * CREATE_TIMEOUT_S)  # the request's own end comes first
     except KafkaException as error:
         code = error.args[0].code()
         if code == KafkaError.TOPIC_ALREADY_EXISTS:

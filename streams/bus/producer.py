@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, Literal
 
+import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from streams.bus.clients import client_config, new_producer, reason
@@ -26,6 +27,8 @@ Headers = Sequence[tuple[str, bytes]]
 
 QUEUE_WAIT_S = 0.05
 POLL_S = 0.1
+PURGE_S = 1.0
+"""librdkafka needs far less to give up its records."""
 
 
 class Producer:
@@ -55,7 +58,8 @@ class Producer:
         self._queue_wait_s = delivery_timeout_ms / 1000 if self._strict else 0.0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._client = new_producer(
+        self._gives_up = False
+        self._client: confluent_kafka.Producer | _Closed = new_producer(
             {
                 **client_config(settings),
                 "acks": "all",
@@ -110,7 +114,7 @@ class Producer:
 
     def poll(self, timeout_s: float = 0) -> int:
         """Serve delivery reports; returns how many. Raises DeliveryError when a record was lost."""
-        served = self._serve(self._client.poll, timeout_s)
+        served = self._serve("poll", timeout_s)
         self._raise()
         return served
 
@@ -120,7 +124,7 @@ class Producer:
 
         Raises DeliveryError when a record was lost, or when some are not acknowledged in time (they stay queued).
         """
-        left = self._serve(self._client.flush, timeout_s)
+        left = self._serve("flush", timeout_s)
         self._raise()
         if left:
             why = f": {self.last_error}" if self.last_error else ""
@@ -141,27 +145,46 @@ class Producer:
             await asyncio.sleep(interval_s)
 
     def close(self, timeout_s: float = 10) -> None:
-        """Flush, then let go. Raises as `flush` does."""
+        """
+        Flush, then let go of the client: its threads and connections are gone when this returns, or raises.
+
+        Raises as `flush` does; what is not acknowledged then is given up, and no `on_delivery` is told. Afterwards `send`,
+        `poll` and `flush` raise DeliveryError, and another `close` does nothing.
+        """
+        if isinstance(self._client, _Closed):
+            return
         try:
             self.flush(timeout_s)
         finally:
             self._stop.set()
             if self._thread is not None:
                 self._thread.join()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """The client holds this object by its callbacks: unless it is forgotten here, only a look for garbage ends it."""
+        if len(self._client):
+            # each record holds a callback as well, where Python does not see it: librdkafka must be done with all of them
+            self._gives_up = True
+            self._client.purge()
+            self._serve("flush", PURGE_S)
+        self._client = _Closed(self.failure)
+        self._produce = self._client.produce
 
     def _poll_until_stopped(self) -> None:
         while not self._stop.is_set() and self.failure is None:
-            self._serve(self._client.poll, POLL_S)
+            self._serve("poll", POLL_S)
 
-    def _serve(self, call: Callable[[float], int], timeout_s: float) -> int:
+    def _serve(self, call: Literal["poll", "flush"], timeout_s: float) -> int:
         """
         What a call returns that serves callbacks; of a producer that is at its end, 0, and the failure is remembered.
 
         After a fatal error confluent-kafka raises from the call itself, without `error_cb`: KafkaException, or a SystemError
-        with that as its cause when callbacks follow.
+        with that as its cause when callbacks follow. It never forgets some of these, and with them what is in this frame: so
+        no variable here holds the client.
         """
         try:
-            return call(timeout_s)
+            return int(getattr(self._client, call)(timeout_s))
         except (KafkaException, SystemError) as error:
             cause = error.__cause__ if isinstance(error, SystemError) else error
             why = reason(cause) if isinstance(cause, KafkaException) else str(error)
@@ -198,7 +221,7 @@ class Producer:
                     on_placed(message.partition() or 0, message.offset() or 0)
                 on_delivery(None)
             else:
-                self._lost(_delivery_error(message.topic() or "", error.str()), on_delivery)
+                self._undelivered(error, message, on_delivery)
 
         return delivered
 
@@ -206,7 +229,11 @@ class Producer:
         if error is None:
             self.last_error = None
         else:
-            self._lost(_delivery_error(message.topic() or "", error.str()), None)
+            self._undelivered(error, message, None)
+
+    def _undelivered(self, error: KafkaError, message: Message, on_delivery: OnDelivery | None) -> None:
+        if not self._gives_up:  # otherwise `close` has said so
+            self._lost(_delivery_error(message.topic() or "", error.str()), on_delivery)
 
     def _lost(self, error: DeliveryError, on_delivery: OnDelivery | None) -> None:
         """Remember a lost record unless the caller takes it."""
@@ -231,6 +258,31 @@ class Producer:
     def _raise(self) -> None:
         if self.failure is not None:
             raise self.failure
+
+
+class _Closed:
+    """In the place of a client that was let go of: holds no records, and raises what went wrong, or that it is closed."""
+
+    def __init__(self, failure: DeliveryError | None) -> None:
+        self._failure = failure
+
+    def __len__(self) -> int:
+        return 0
+
+    def produce(self, *_: object, **__: object) -> None:
+        raise self._error()
+
+    def poll(self, _timeout_s: float) -> int:
+        raise self._error()
+
+    def flush(self, _timeout_s: float) -> int:
+        raise self._error()
+
+    def _error(self) -> DeliveryError:
+        return self._failure or DeliveryError("this producer is closed: it takes no more records")
+
+    def purge(self) -> None:
+        """There is nothing to give up."""
 
 
 def _delivery_error(topic: str, why: str) -> DeliveryError:

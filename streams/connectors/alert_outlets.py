@@ -7,7 +7,6 @@ its way when a connection broke may be lost. Decision: everything blocks, since 
 """
 
 import asyncio
-import gc
 import os
 import socket
 import ssl
@@ -100,7 +99,6 @@ class TopicOutlet:
         """After an error that the producer remembers it would take nothing more."""
         self.close()
         self._producer = self._new_producer()
-        gc.collect()  # the old client and its callbacks hold each other, and with them threads and connections
 
     def _new_producer(self) -> Producer:
         return Producer(self._settings, policy="report", delivery_timeout_ms=TAKE_MS, linger_ms=0)

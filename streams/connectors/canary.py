@@ -10,7 +10,6 @@ suffer from what it left. Whatever fails is an outcome with a reason, in the met
 that cannot work end the process. The other processes pass the account over (`Settings.is_canary`).
 """
 
-import gc
 import signal
 import threading
 from dataclasses import dataclass, field
@@ -78,8 +77,6 @@ class Canary:
         while not self.stopping.is_set():
             began_s, before = monotonic(), self.last
             self._tell(before, self.once())
-            # a producer and its callbacks are a cycle: its threads and connections would stay until somebody collects
-            gc.collect()
             self.stopping.wait(max(0.0, self.settings.canary_interval - (monotonic() - began_s)))
 
     def problems(self) -> list[str]:

@@ -34,7 +34,11 @@ class Orders:
         self._producer = Producer(settings, delivery_timeout_ms=1000 * self._timeout_s, linger_ms=0)
 
     def __enter__(self) -> Self:
-        self._answers.__enter__()
+        try:
+            self._answers.__enter__()
+        except BaseException:  # then there will be no `__exit__`
+            self._producer.close(0)
+            raise
         return self
 
     def __exit__(

@@ -5,10 +5,10 @@ Decision: a piece is smaller than the producer's queue and is sent again, whole,
 records carry the same ids then. Nothing is dropped but what can be no record, which is counted.
 """
 
-import gc
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -139,9 +139,10 @@ class Delivery:
         return True
 
     def _replace_producer(self) -> None:
-        """Each has threads and connections of its own: those of the last but one end here."""
+        """What the old one still has is sent again by the new one."""
+        with suppress(DeliveryError):
+            self._producer.close(0)
         self._producer = self._connect()
-        gc.collect()  # it refers to itself by its callbacks, and the error that is on its way to the last one
 
     def _connect(self) -> Producer:
         return Producer(self._settings, delivery_timeout_ms=FOR_EVER)

@@ -10,6 +10,7 @@ from streams.bus.admin import (
     min_insync_replicas,
     replication_factor,
     wait_for_broker,
+    writers_timestamps,
 )
 from streams.bus.clients import new_admin
 from streams.bus.embedded import EmbeddedBroker
@@ -71,6 +72,18 @@ def test_every_difference_is_told_with_what_to_do(kafka_settings: Settings) -> N
         "topic logins has retention.ms=1000, not 604800000",
         "topic policies has 3 partitions, not 1",
     ]
+
+
+@pytest.mark.kafka
+def test_where_one_topic_cannot_keep_the_writers_timestamps_none_does(kafka_settings: Settings) -> None:
+    """Else whoever sends would say what time it is, from then on."""
+    with (
+        pytest.raises(TopicError, match=r"nowhere.*topics create"),
+        writers_timestamps(kafka_settings, [LOGINS.name, "nowhere"]),
+    ):
+        pytest.fail("not to be begun")
+
+    assert check_topics(kafka_settings) == []
 
 
 @pytest.mark.kafka

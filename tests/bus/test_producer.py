@@ -1,6 +1,10 @@
 """Sending records, and what happens when they are lost."""
 
 import asyncio
+import gc
+import threading
+import weakref
+from contextlib import nullcontext
 
 import pytest
 
@@ -10,10 +14,18 @@ from streams.bus.tail import tail
 from streams.errors import DeliveryError
 from streams.topology import LOGINS
 from tests.eventually import eventually, eventually_async
+from tests.kafka_clients import kafka_clients, uncollected
 
 INIT_PRODUCER_ID = 22
 NOT_ENOUGH_REPLICAS, MESSAGE_TOO_LARGE, TOPIC_AUTHORIZATION_FAILED, CLUSTER_AUTHORIZATION_FAILED = 19, 10, 29, 31
 TOO_LARGE = b"x" * 2_000_000  # above librdkafka's and Kafka's default of 1 MB
+
+
+class Waiting:
+    """Somebody who is told of a record."""
+
+    def told(self, error: DeliveryError | None) -> None:
+        raise AssertionError(f"told {error}")
 
 
 def test_a_sent_record_arrives_as_it_was(embedded: EmbeddedBroker) -> None:
@@ -180,6 +192,54 @@ def test_a_polling_thread_serves_the_callbacks(embedded: EmbeddedBroker) -> None
     eventually(lambda: heard == [None])
 
     producer.close()
+
+
+@pytest.mark.parametrize("polls_itself", [False, True])
+@pytest.mark.parametrize("trouble", ["none", "away", "given up", "refused"])
+def test_a_closed_producer_leaves_no_threads(embedded: EmbeddedBroker, trouble: str, polls_itself: bool) -> None:
+    """Nor connections, whatever became of its records, and without a look for garbage; it takes no more of them."""
+    heard: list[DeliveryError | None] = []
+    with uncollected():
+        threads = kafka_clients(), threading.active_count()
+        producer = Producer(embedded.settings, policy="report")
+        if trouble == "away":
+            embedded.down()
+        elif trouble == "given up":
+            embedded.fail(INIT_PRODUCER_ID, [CLUSTER_AUTHORIZATION_FAILED])
+        elif trouble == "refused":
+            embedded.fail(PRODUCE, [TOPIC_AUTHORIZATION_FAILED])
+        if polls_itself:
+            producer.start_polling()
+        for number in range(10):
+            producer.send(LOGINS.name, b"%d" % number, key=None, on_delivery=heard.append)
+        with pytest.raises(DeliveryError) if trouble in ("away", "given up") else nullcontext():
+            producer.close(0.2 if trouble == "away" else 30)
+
+        assert (kafka_clients(), threading.active_count()) == threads
+    assert len(producer) == 0
+    told = len(heard)
+    for later in (producer.poll, lambda: producer.flush(1), lambda: producer.send("logins", b"", key="k")):
+        with pytest.raises(DeliveryError):
+            later()
+    producer.close()
+    assert len(heard) == told
+
+
+def test_what_a_closed_producer_had_is_forgotten_by_all(embedded: EmbeddedBroker) -> None:
+    """Records that were never acknowledged hold nothing of the process: not the producer, not who waits for them."""
+    embedded.down()
+    producer = Producer(embedded.settings)
+    waiting = Waiting()
+    producer.send(LOGINS.name, b"x", key="k", on_delivery=waiting.told)
+    with pytest.raises(DeliveryError, match="did not acknowledge 1 records"):
+        producer.close(0)
+    assert producer.failure is None
+
+    gone = weakref.ref(producer), weakref.ref(waiting)
+    del producer, waiting
+    gc.collect()
+
+    assert [one() for one in gone] == [None, None]
 
 
 async def test_a_polling_task_serves_the_callbacks_on_the_loop(embedded: EmbeddedBroker) -> None:

@@ -28,6 +28,7 @@ from streams.topology import ALERTS, INCIDENTS
 from tests.connectors.notifications import incident
 from tests.connectors.test_alerts import changed, count, exporting, follower, following, lines_of, write
 from tests.eventually import eventually
+from tests.kafka_clients import kafka_clients, uncollected
 
 INIT_PRODUCER_ID = 22
 TOPIC_AUTHORIZATION_FAILED, CLUSTER_AUTHORIZATION_FAILED = 29, 31
@@ -225,13 +226,16 @@ def test_a_topic_that_may_not_be_written_is_tried_again_and_holds_up_no_other(
 def test_a_producer_that_will_never_write_again_is_replaced(embedded: EmbeddedBroker) -> None:
     """What librdkafka calls fatal is an outlet that is away, with Kafka's reason; the next try is a new producer's."""
     embedded.fail(INIT_PRODUCER_ID, [CLUSTER_AUTHORIZATION_FAILED])
-    outlet = TopicOutlet(embedded.settings)
-
-    with pytest.raises(AwayError, match="Cluster authorization failed"):
+    with uncollected():
+        before = kafka_clients()
+        outlet = TopicOutlet(embedded.settings)
+        with pytest.raises(AwayError, match="Cluster authorization failed"):
+            outlet.deliver("user@example.org", EVENT)
+        assert kafka_clients() == before + 1
         outlet.deliver("user@example.org", EVENT)
-    outlet.deliver("user@example.org", EVENT)
 
-    outlet.close()
+        outlet.close()
+        assert kafka_clients() == before
 
 
 @pytest.mark.kafka

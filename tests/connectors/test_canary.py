@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -11,6 +12,7 @@ from pydantic import SecretStr
 from streams.bus.embedded import EmbeddedBroker
 from streams.bus.health import HealthServer
 from streams.connectors.canary import Canary
+from streams.connectors.canary_door import CanaryDoor
 from streams.errors import ConfigurationError
 from streams.metrics import Metrics
 from streams.settings import Settings
@@ -19,6 +21,7 @@ from tests.connectors.canaries import CANARY, asked, canary_settings, counted, l
 from tests.connectors.doors import CODEC, Door, gateway_settings, now_ms, open_door, read_all
 from tests.eventually import eventually
 from tests.kafka_broker import PARTITIONS
+from tests.kafka_clients import kafka_clients, uncollected
 
 
 @dataclass
@@ -47,8 +50,10 @@ def place(embedded: EmbeddedBroker, door: Door) -> Iterator[Place]:
 def test_a_round_sees_its_account_blocked_refused_and_let_in_again(place: Place) -> None:
     """Twice, since each leaves nothing behind; nobody is mailed, and no login is made while it is blocked."""
     canary = Canary(place.settings)
-
-    first, second = canary.once(), canary.once()
+    with uncollected():
+        before = kafka_clients()
+        first, second = canary.once(), canary.once()
+        assert kafka_clients() == before
 
     assert (first.outcome, second.outcome) == ("ok", "ok"), (first, second)
     assert first.logins == 4
@@ -116,7 +121,10 @@ def test_without_kafka_a_round_says_so(place: Place, unused_port: int) -> None:
     """And the next one is none the worse for it."""
     nowhere = place.settings.model_copy(update={"bootstrap_servers": f"127.0.0.1:{unused_port}"})
 
-    result = play(nowhere)
+    with uncollected():
+        before = kafka_clients()
+        result = play(nowhere)
+        assert kafka_clients() == before
 
     assert (result.outcome, result.logins) == ("kafka", 0)
     assert "bootstrap_servers" in result.reason
@@ -223,9 +231,21 @@ def test_a_defect_is_an_outcome_too(place: Place) -> None:
         ({"canary_gateway_url": "gateway:9102"}, "canary_gateway_url must be http"),
         ({"canary_gateway_url": "http://user:secret@gateway/"}, "without a name and password"),
         ({"canary_ca_file": "no-such-file.pem"}, "canary_ca_file"),
+        ({"gateway_api_key": SecretStr("secret\n")}, "gateway_api_key cannot be sent"),
+        ({"gateway_api_key": SecretStr("\udcfc")}, "gateway_api_key cannot be sent"),
     ],
 )
-def test_it_refuses_to_start_so(changes: dict[str, str], sentence: str) -> None:
+def test_it_refuses_to_start_so(changes: dict[str, Any], sentence: str) -> None:
     """With the setting and what to do."""
     with pytest.raises(ConfigurationError, match=sentence):
         Canary(canary_settings(Settings(), "", **changes))
+
+
+def test_a_secret_of_any_letters_is_the_same_at_both(embedded: EmbeddedBroker) -> None:
+    """The gateway reads it as UTF-8."""
+    with open_door(gateway_settings(embedded.settings, gateway_api_key="schlüssel ☂")) as door:
+        settings = canary_settings(
+            embedded.settings, f"http://127.0.0.1:{door.port}/", gateway_api_key=SecretStr("schlüssel ☂")
+        )
+        with CanaryDoor(settings) as asking:
+            assert asking.lets_in(CANARY, "192.0.2.1")

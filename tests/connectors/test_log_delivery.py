@@ -1,8 +1,6 @@
 """Records on their way to Kafka: what can be no record is counted, what cannot be sent now is waited for."""
 
-import gc
 import threading
-from pathlib import Path
 
 from streams.bus.embedded import PRODUCE, EmbeddedBroker
 from streams.connectors.log_delivery import Delivery
@@ -13,6 +11,7 @@ from streams.metrics import Metrics
 from streams.records.codec import Codec
 from tests.connectors.doors import read_all
 from tests.connectors.mail_log_kit import login_line, records_of
+from tests.kafka_clients import kafka_clients, uncollected
 
 
 class AwayTwice(Codec):
@@ -27,11 +26,6 @@ class AwayTwice(Codec):
         return super().encode(record, value)
 
 
-def producers() -> int:
-    """How many of librdkafka's clients there are: each has one thread of this name."""
-    return sum(name.read_text() == "rdk:main\n" for name in Path("/proc/self/task").glob("*/comm"))
-
-
 class AwayForTheSecond(Codec):
     """A codec whose registry answers for one record only when it was asked three times; notes how many producers there are."""
 
@@ -41,7 +35,7 @@ class AwayForTheSecond(Codec):
 
     def encode(self, record, value):
         if value["id"] == self._needed:
-            self._producers.append(producers())
+            self._producers.append(kafka_clients())
             if len(self._producers) < 4:
                 raise RegistryUnavailableError("the registry does not answer")
         return super().encode(record, value)
@@ -92,14 +86,11 @@ def test_producers_that_were_given_up_end(embedded: EmbeddedBroker) -> None:
     """With Kafka refusing all day there are not more and more of them, however seldom Python looks for garbage."""
     embedded.fail(PRODUCE, [87] * 3)  # INVALID_RECORD: not retried by librdkafka
     delivery, _ = delivery_of(embedded)
-    before = producers()
 
-    gc.disable()
-    try:
+    with uncollected():
+        before = kafka_clients()
         assert delivery.deliver(records_of([login_line(1).rstrip()]), 1) is True
-        assert producers() <= before + 1
-    finally:
-        gc.enable()
+        assert kafka_clients() == before
 
 
 def test_a_stop_ends_the_waiting(embedded: EmbeddedBroker) -> None:
