@@ -8,6 +8,7 @@ same logins.
 
 import argparse
 import gc
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -17,10 +18,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.harness.kafka import Kafka, append
-from benchmarks.harness.process import memory_mib, until
+from benchmarks.harness.process import Process, memory_mib, until
 from benchmarks.harness.results import spread
 from benchmarks.harness.rules import as_records
+from benchmarks.harness.sender import Traffic, send, traffic_of
 from benchmarks.harness.states import States, logins, name
 from benchmarks.harness.systems import worker
 from streams.bus.murmur2 import partition_for
@@ -39,6 +43,9 @@ SMALL = 10_000
 BATCH = 10_000
 ACCOUNTS_TO_WARM = 100
 ROUNDS = 3
+RATES = (math.inf, 100_000)
+"""Logins per second: as fast as they can be sent, and what a large provider has at nine in the morning."""
+STEADY_S = 6
 MIB = 1 << 20
 HOUR_MS = 3_600_000
 
@@ -136,19 +143,42 @@ def _on_kafka(kafka: Kafka, accounts: int, options: argparse.Namespace) -> dict[
     states, topic = States(USUAL, now_ms), changelog(settings).name
     append(settings, ((topic, key, packed, 0) for key, packed in states.all(accounts)))
     disk = sum(file.stat().st_size for file in Path(kafka.folder, "data").glob(f"{topic}-*/*.log"))
+    some = traffic_of(list(logins(accounts, options.logins, USUAL, now_ms, 1)), settings.partitions)
     with worker(settings, kafka.folder) as process:
         until(lambda: process.says("worker ready"), 300, "the worker is ready")
         ready, memory = time.time() - process.started_s, process.memory_mib("VmRSS")
-        some = list(logins(accounts, options.logins, USUAL, now_ms, 1))
-        cpu = process.cpu_s
-        append(settings, ((LOGINS.name, key, raw, 0) for key, raw in some))
-        kafka.until_committed(settings.app, LOGINS.name, kafka.ends(LOGINS.name), watch=[process])
-        cpu, peak = process.cpu_s - cpu, process.memory_mib()
+        turns = [
+            [_worker_us(kafka, settings, process, _at_rate(some, rate, turn)) for rate in RATES]
+            for turn in range(1 + ROUNDS)
+        ][1:]  # its memory is touched for the first time in the first
+        peak = process.memory_mib()
+    at_once, steady = zip(*turns, strict=True)
     return {
         "changelog_bytes_per_account": states.size + len(name(0)),
         "disk_bytes_per_account": round(disk / accounts),
-        "worker_cpu_us": round(cpu / len(some) * 1e6, 2),
+        "worker_cpu_us": spread([cpu for cpu, _ in at_once], 2),
+        "worker_records": spread([records for _, records in at_once], 2),
+        "worker_steady_cpu_us": spread([cpu for cpu, _ in steady], 2),
+        "worker_steady_records": spread([records for _, records in steady], 2),
         "ready_s": round(ready, 1),
         "worker_rss_mib": round(memory),
         "worker_peak_mib": round(peak),
     }
+
+
+def _at_rate(logins: Traffic, rate: float, seed: int) -> Traffic:
+    """In another order, at so many per second; of a finite rate as many as come in `STEADY_S`."""
+    count = int(min(len(logins.rows), rate * STEADY_S))
+    return logins._replace(
+        due=np.arange(count) / rate, rows=np.random.default_rng(seed).permutation(logins.rows)[:count]
+    )
+
+
+def _worker_us(kafka: Kafka, settings: Settings, process: Process, logins: Traffic) -> tuple[float, float]:
+    """CPU microseconds of the worker for each login, and how many records of the changelog it writes for each."""
+    topic = changelog(settings).name
+    cpu, written = process.cpu_s, sum(kafka.ends(topic).values())
+    send(settings, logins)
+    kafka.until_committed(settings.app, LOGINS.name, kafka.ends(LOGINS.name), watch=[process])
+    used, count = process.cpu_s - cpu, len(logins.rows)
+    return used / count * 1e6, (sum(kafka.ends(topic).values()) - written) / count

@@ -12,7 +12,7 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import NamedTuple
@@ -24,11 +24,11 @@ from benchmarks.harness.apart import Apart
 from benchmarks.harness.states import address, name
 from streams.bus.murmur2 import partition_for
 from streams.engine.compiled.jit import compiled
+from streams.engine.compiled.numbers import Bytes
 from streams.records.codec import Codec
 from streams.settings import Settings
 from streams.topology import LOGINS
 from streams.worker.batch_writer import COLUMNS, PARTITION, VALUE, Origin, Table, by_partition, write_batch
-from streams.worker.machine import Bytes
 
 VICTIMS_PER_S = 100
 ADDRESSES = 6
@@ -105,8 +105,8 @@ class Pool:
         return Traffic(self._data.copy(), self._table, np.zeros(len(rows)), rows, {})
 
     def _made(self, records: Iterator[tuple[str, str]]) -> tuple[Bytes, Table]:
-        data, table = bytearray(), []
         empty = dict.fromkeys(("id", "session", "server", "client", "failure"))
+        made = []
         for account, ip in records:
             login = {
                 **empty,
@@ -116,11 +116,8 @@ class Pool:
                 "success": True,
                 "service": "imap",
             }
-            key, value, at = account.encode(), self._encode("Login", login), len(data)
-            data += key + value
-            partition = partition_for(key, self._partitions)
-            table.append((partition, at, at + len(key), at + len(key), len(data)))
-        return np.frombuffer(data, np.uint8).copy(), np.array(table, np.int64).reshape(-1, COLUMNS)
+            made.append((account.encode(), self._encode("Login", login)))
+        return _laid_out(made, self._partitions)
 
 
 class Sender(Apart):
@@ -141,6 +138,11 @@ class Sender(Apart):
         if isinstance(found, BaseException):
             raise found
         return found  # type: ignore[no-any-return]
+
+
+def traffic_of(records: Sequence[tuple[bytes, bytes]], partitions: int) -> Traffic:
+    """These logins in their order, all due at once; nobody is timed."""
+    return Traffic(*_laid_out(records, partitions), np.zeros(len(records)), np.arange(len(records)), {})
 
 
 class Producer:
@@ -216,6 +218,16 @@ class Producer:
             self.appended[place] = times[partitions[place]]
 
 
+def _laid_out(records: Sequence[tuple[bytes, bytes]], partitions: int) -> tuple[Bytes, Table]:
+    """Keys and values, one behind the other, and a row for each record."""
+    data, table = bytearray(), []
+    for key, value in records:
+        at, middle = len(data), len(data) + len(key)
+        data += key + value
+        table.append((partition_for(key, partitions), at, middle, middle, len(data)))
+    return np.frombuffer(data, np.uint8).copy(), np.array(table, np.int64).reshape(-1, COLUMNS)
+
+
 @compiled
 def _set_time(data: Bytes, table: Table, rows: npt.NDArray[np.int64], six: Bytes) -> None:
     for row in rows:
@@ -231,15 +243,18 @@ def _serve(pipe: Connection, settings: Settings, accounts: int) -> None:
         load = pipe.recv()
         try:
             traffic = pool.everybody() if load is None else pool.traffic(load)
-            pipe.send(_send(pipe, settings, traffic))
+            pipe.send(send(settings, traffic, pipe.send))
         except Exception as error:  # noqa: BLE001 - raised where the result is waited for
             pipe.send(error)
 
 
-def _send(pipe: Connection, settings: Settings, traffic: Traffic) -> tuple[Moments, float, float]:
+def send(
+    settings: Settings, traffic: Traffic, begins: Callable[[float], None] = lambda _: None
+) -> tuple[Moments, float, float]:
+    """Send it all from a moment on that `begins` is told, in seconds since 1970; returns what `Sender.result` does."""
     producer, due, timed = Producer(settings), traffic.due, deque(sorted(traffic.timed))
     start, at, behind = time.time() + 0.2, 0, 0.0
-    pipe.send(start)
+    begins(start)
     cpu = time.process_time()
     while at < len(due):
         now = time.time() - start

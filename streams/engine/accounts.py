@@ -21,7 +21,7 @@ class Touched:
     `name_ends` and `state_ends` say where in `data` each ends. `forgotten` are those to be deleted.
     """
 
-    data: bytes
+    data: bytes | memoryview
     name_ends: Sequence[int]
     state_ends: Sequence[int]
     forgotten: set[str] = field(default_factory=set)
@@ -33,7 +33,7 @@ class Touched:
         """Name and newest state of each, None for a forgotten one."""
         data, start = self.data, 0
         for middle, end in zip(self.name_ends, self.state_ends, strict=True):
-            yield data[start:middle], data[middle:end]
+            yield bytes(data[start:middle]), bytes(data[middle:end])
             start = end
         for account in self.forgotten:
             yield account.encode(), None

@@ -146,7 +146,7 @@ class Shelf:
         store.gather(self.arrays, data, ends)
         forgotten = {account for account in self._forgotten if account not in self}  # the kernel may have begun it anew
         self._forgotten.clear()
-        return Touched(data.tobytes(), cast("Sequence[int]", ends[0]), cast("Sequence[int]", ends[1]), forgotten)
+        return Touched(data.data, cast("Sequence[int]", ends[0]), cast("Sequence[int]", ends[1]), forgotten)
 
     def grow(self, size: int) -> None:
         """Make room for a record of so many bytes, one more account and one more touched record."""
