@@ -16,7 +16,7 @@ import structlog
 from streams.bus.record import Record
 from streams.bus.tail import Tail
 from streams.core.refusal import Refused
-from streams.errors import BrokerUnavailableError, LoginwatchError, TopicError
+from streams.errors import BrokerUnavailableError, ConfigurationError, LoginwatchError, TopicError
 from streams.records.codec import Codec
 from streams.settings import Settings
 from streams.topology import VIEWS
@@ -97,7 +97,7 @@ class Answers:
                     while not self._stop.is_set():
                         for record in tail.read(READ_S):
                             self._take(record)
-            except (BrokerUnavailableError, TopicError) as error:
+            except (BrokerUnavailableError, ConfigurationError, TopicError) as error:
                 self._set_open(error)
                 self._stop.wait(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

@@ -8,11 +8,15 @@ the old one had not found it.
 import threading
 from collections.abc import Callable
 
+import structlog
 from confluent_kafka import Consumer
 
 from streams.bus.clients import Heard, new_consumer
 from streams.bus.partitions import reader_config
+from streams.errors import ConfigurationError
 from streams.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 ANEW_AFTER = 5
 
@@ -47,7 +51,13 @@ class Asker:
 
     def _run(self) -> None:
         while not self.stopping.is_set():
-            consumer = new_consumer({**self._config, "error_cb": self._heard})
+            try:
+                consumer = new_consumer({**self._config, "error_cb": self._heard})
+            except ConfigurationError as error:
+                # the settings were read: a certificate's file is being replaced
+                log.warning("Kafka cannot be asked", error=str(error))
+                self.stopping.wait(self._away_s)
+                continue
             try:
                 self._ask_until_it_fails(consumer)
             finally:

@@ -18,7 +18,7 @@ from streams.bus.ends import Ends
 from streams.bus.partitions import MISSING, Place, bulk_config, partitions_of, watermarks
 from streams.bus.record import Record
 from streams.core.refusal import Refused
-from streams.errors import BrokerUnavailableError, TopicError
+from streams.errors import BrokerUnavailableError, ConfigurationError, TopicError
 from streams.settings import Settings
 from streams.topology import Topic
 
@@ -68,6 +68,9 @@ class TableView:
         self._next: dict[Place, int] = {}
         self._start_end: dict[Place, int] = {}
         self._behind: set[Place] = set()
+        self._connected = False
+        """Whether the settings have once made a client."""
+        self._attempt = 0
         self._ends = Ends(settings, f"{settings.app}-view", lambda: self._next)
 
     def start(self) -> None:
@@ -109,22 +112,30 @@ class TableView:
             self._ends.stop()
 
     def _read_until_stopped(self) -> None:
-        attempt = 0
         while not self._stop.is_set():
-            heard = Heard()
-            consumer = new_consumer(bulk_config(self._settings, f"{self._settings.app}-view", heard))
             try:
-                self._open(consumer, heard)
-                attempt = 0
-                self._follow(consumer)
+                self._read()
             except (BrokerUnavailableError, TopicError) as error:
                 self._trouble(str(error))
+            except ConfigurationError as error:
+                if not self._connected:
+                    raise
+                self._trouble(str(error))  # it was right: a certificate's file is being replaced
             except KafkaException as error:
                 self._trouble(reason(error))
-            finally:
-                consumer.close()
-            attempt += 1
-            self._stop.wait(_pause_s(attempt))
+            self._attempt += 1
+            self._stop.wait(_pause_s(self._attempt))
+
+    def _read(self) -> None:
+        heard = Heard()
+        consumer = new_consumer(bulk_config(self._settings, f"{self._settings.app}-view", heard))
+        self._connected = True
+        try:
+            self._open(consumer, heard)
+            self._attempt = 0
+            self._follow(consumer)
+        finally:
+            consumer.close()
 
     def _open(self, consumer: Consumer, heard: Heard) -> None:
         """Find all partitions and their ends and take each up where it was left, or at its start."""

@@ -35,9 +35,9 @@ class CanaryDoor:
     def __init__(self, settings: Settings) -> None:
         """Raises ConfigurationError for an address or certificates that cannot be used."""
         self._url = url_of(settings)
-        headers = {"Content-Type": "application/json", "User-Agent": "loginwatch-canary"}
-        if key := settings.gateway_api_key.get_secret_value():
-            headers["X-API-Key"] = key
+        headers = [(b"Content-Type", b"application/json"), (b"User-Agent", b"loginwatch-canary")]
+        if key := _key(settings):
+            headers.append((b"X-API-Key", key))
         self._client = httpx.Client(
             headers=headers,
             timeout=TIMEOUT_S,
@@ -108,6 +108,16 @@ def url_of(settings: Settings) -> str:
             "setting canary_gateway_url must be http:// or https://, with a host and without a name and password"
         )
     return str(url)
+
+
+def _key(settings: Settings) -> bytes:
+    """The secret as a header has it: UTF-8, as the gateway reads it. Raises ConfigurationError for one that none can have."""
+    key = settings.gateway_api_key.get_secret_value()
+    if key != key.strip() or not key.replace(" ", "").isprintable():
+        raise ConfigurationError(
+            "setting gateway_api_key cannot be sent: it begins or ends with a space, or has a character that cannot be printed"
+        )
+    return key.encode()
 
 
 def _question(account: str, address: str) -> dict[str, Any]:

@@ -1,15 +1,18 @@
 """Questions about accounts and their answers."""
 
+from pathlib import Path
+
 import pytest
 
 from streams.bus.answers import Answers
 from streams.bus.embedded import EmbeddedBroker
 from streams.bus.producer import Producer
 from streams.core.policy import EffectivePolicy
-from streams.errors import BrokerUnavailableError
+from streams.errors import BrokerUnavailableError, ConfigurationError
 from streams.records.codec import Codec
 from streams.settings import Settings
 from streams.topology import VIEWS
+from tests.bus.certificates import make_certificates
 from tests.eventually import eventually
 
 
@@ -55,4 +58,20 @@ def test_without_kafka_a_context_says_so_and_a_thread_waits(embedded: EmbeddedBr
     assert answers.ask("question", lambda: None, 0.01) is None
     embedded.up()
     eventually(lambda: answers.last_error is None, 60)
+    answers.stop()
+
+
+def test_a_certificate_that_is_away_is_said_and_waited_for(tmp_path: Path, unused_port: int) -> None:
+    """A command ends with the reason; a process goes on trying, and shows the reason until it is over."""
+    file = make_certificates(tmp_path).ca
+    settings = Settings(bootstrap_servers=f"127.0.0.1:{unused_port}", security_protocol="SSL", ssl_ca_file=str(file))
+    file.rename(tmp_path / "away")
+    with pytest.raises(ConfigurationError, match="cannot read"), Answers(settings, Codec()):
+        pass
+
+    answers = Answers(settings, Codec())
+    answers.start()
+    eventually(lambda: "cannot read" in (answers.last_error or ""))
+    (tmp_path / "away").rename(file)
+    eventually(lambda: "Kafka does not answer" in (answers.last_error or ""), 30)
     answers.stop()

@@ -1,6 +1,7 @@
 """Views of compacted topics."""
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,10 @@ from streams.bus.partitions import watermarks
 from streams.bus.producer import Producer
 from streams.bus.view import Record, TableView
 from streams.core.refusal import Refused
+from streams.errors import ConfigurationError
+from streams.settings import Settings
 from streams.topology import BLOCKS, POLICIES, Topic
+from tests.bus.certificates import make_certificates
 from tests.eventually import eventually
 
 NOT_LEADER = 6
@@ -222,3 +226,32 @@ def test_stopping_a_view_that_never_reached_a_broker_does_not_hang(embedded: Emb
     view.stop()
 
     assert not view.caught_up.is_set()
+
+
+def test_a_certificate_that_is_away_for_a_moment_does_not_end_a_view(tmp_path: Path, unused_port: int) -> None:
+    """It connects anew while Kafka is away, and the file is just being replaced: it says so until that is over."""
+    file = make_certificates(tmp_path).ca
+    settings = Settings(bootstrap_servers=f"127.0.0.1:{unused_port}", security_protocol="SSL", ssl_ca_file=str(file))
+    view = TableView(settings, [POLICIES], Table().apply)
+    view.start()
+    eventually(lambda: view.last_error)
+
+    file.rename(tmp_path / "away")
+    eventually(lambda: f"cannot read {file}" in (view.problem() or ""), 30)
+    assert view.failure is None
+
+    (tmp_path / "away").rename(file)
+    eventually(lambda: "Kafka does not answer" in (view.problem() or ""), 30)
+    view.stop()
+
+
+def test_settings_that_never_made_a_client_end_a_view(tmp_path: Path) -> None:
+    """Whoever starts a process with them is told at once."""
+    file = tmp_path / "ca.pem"
+    file.write_text("no certificate")
+    view = TableView(Settings(security_protocol="SSL", ssl_ca_file=str(file)), [POLICIES], Table().apply)
+    view.start()
+
+    eventually(lambda: view.failure)
+    assert isinstance(view.failure, ConfigurationError)
+    view.stop()

@@ -11,13 +11,13 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from streams.errors import ConfigurationError, LoginwatchError
@@ -33,6 +33,10 @@ MORE = 40
 """Connections beyond the pool under load: as many as FastAPI has threads."""
 BEGIN = "loginwatch_begin"
 """The execution option that says how a transaction on SQLite begins."""
+READ_ONLY = "25006"
+"""SQLSTATE of a write where none is taken: the database of a failover that is not over, or one an operator has closed."""
+TOO_LARGE = "54"
+"""Class of SQLSTATEs of what is beyond a limit of PostgreSQL, as a text too long for an index: no other try goes better."""
 
 
 class StoreUnavailableError(LoginwatchError):
@@ -154,12 +158,50 @@ def _file_lock(engine: Engine, purpose: str, wait: bool) -> Iterator[bool]:
 @contextmanager
 def _advisory_lock(engine: Engine, purpose: str, wait: bool) -> Iterator[bool]:
     key = zlib.crc32(f"loginwatch panel {purpose}".encode())
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        function = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
-        answer = connection.execute(text(f"SELECT {function}(:key)"), {"key": key}).scalar()
+    function = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
+    with ExitStack() as held_open:
+        with answering():
+            own = held_open.enter_context(engine.connect().execution_options(isolation_level="AUTOCOMMIT"))
+            answer = own.execute(text(f"SELECT {function}(:key)"), {"key": key}).scalar()
         held = wait or bool(answer)
         try:
             yield held
         finally:
-            if held and not connection.invalidated:
-                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+            if held:
+                _unlock(own, key)
+
+
+def _unlock(connection: Connection, key: int) -> None:
+    try:
+        if not connection.invalidated:
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+    except DBAPIError:
+        # what went wrong within says more; and with its connection the lock is gone
+        connection.invalidate()
+
+
+@contextmanager
+def answering(*, writing: bool = True) -> Iterator[None]:
+    """
+    Raises StoreUnavailableError where the database does not answer, or takes no changes (`writing`): both pass.
+
+    What it says of the values or of the statement is raised as it is.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        if _is_away(error):
+            raise StoreUnavailableError(f"the panel's database does not answer: {error.orig}") from error
+        if writing and _sqlstate(error) == READ_ONLY:
+            raise StoreUnavailableError(f"the panel's database takes no changes: {error.orig}") from error
+        raise
+
+
+def _is_away(error: DBAPIError) -> bool:
+    answers = type(error).__name__ not in ("OperationalError", "InterfaceError")
+    return error.connection_invalidated or not (answers or _sqlstate(error).startswith(TOO_LARGE))
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    """PostgreSQL's code of an error; empty where it has none: nothing was answered, or it is SQLite."""
+    return getattr(error.orig, "sqlstate", None) or ""

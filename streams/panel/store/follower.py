@@ -5,20 +5,24 @@ Decision: no consumer group and no commit to Kafka: where to go on stands in the
 writes the rows, so each record counts once, whatever is killed when. Of several panels on one database one follows (it
 holds a lock); the others stand by and only pass on what changed. A batch is only written if the database still is where
 this follower left it, so a wipe, or a second follower, is noticed and not written over.
+
+Decision: nothing is asked of Kafka by the client that reads, where an answer waits behind a fetch (see `bus.ends`).
 """
 
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from time import monotonic
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 
 from streams.bus.clients import Heard, new_consumer, reason
-from streams.bus.partitions import MISSING, Place, bulk_config, partitions_of, watermarks
+from streams.bus.ends import Ends
+from streams.bus.partitions import MISSING, Place, bulk_config, partitions_of, reader_config, watermarks
 from streams.bus.record import Record, from_message
 from streams.core.refusal import Refused
 from streams.errors import LoginwatchError, TopicError
@@ -41,14 +45,16 @@ BATCH_RECORDS = 4_000
 BATCH_WAIT_S = 0.05
 LONGEST_PAUSE_S = 5.0
 PROBE_EVERY_S = 3.0
-BUSY_PROBE_S = 27.0
-"""How much longer it waits with that while it reads as fast as it can."""
+"""Between two looks whether the database is where it was left."""
 STAND_BY_S = 0.5
 TIDY_EVERY_S = 600.0
 PURPOSE = "follower"
 MOVED = "the database was wiped, or another panel writes to it"
-IMPOSSIBLE = (DataError, IntegrityError, OverflowError)
-"""What databases and their drivers say of values that no column holds."""
+IMPOSSIBLE = (DataError, IntegrityError, OperationalError, OverflowError, Refused)
+"""
+What databases and their drivers say of values that no column holds, and what rows cannot be made of. An OperationalError
+among them is a limit of PostgreSQL: for a database that is away the store has an error of its own.
+"""
 NAMES = tuple(topic.name for topic in TOPICS)
 
 
@@ -93,7 +99,7 @@ class Follower:
         self._moved = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="panel-follower", daemon=True)
         self._next: dict[Place, int] = {}
-        self._end: dict[Place, int] = {}
+        self._end: Mapping[Place, int] = {}
         self._behind: dict[Place, int] = {}
         """Where each partition ended at the first look, until that is reached."""
 
@@ -173,15 +179,23 @@ class Follower:
         self._stop.wait(STAND_BY_S)
 
     def _lead(self) -> None:
-        heard = Heard()
-        consumer = new_consumer(bulk_config(self._settings, f"{self._settings.app}-panel", heard))
-        try:
-            self._open(consumer, heard)
-            self._follow(consumer)
-        finally:
-            consumer.close()
+        heard, group = Heard(), f"{self._settings.app}-panel"
+        ends = Ends(self._settings, group, lambda: self._next)
+        with (
+            closing(new_consumer(bulk_config(self._settings, group, heard))) as consumer,
+            closing(new_consumer({**reader_config(self._settings, group), "error_cb": heard})) as asking,
+        ):
+            self._open(consumer, heard, ends)
+            self._logins.count(asking, heard)
+            self.last_error = None
+            self._reached({})
+            ends.start()
+            try:
+                self._follow(consumer, asking, ends)
+            finally:
+                ends.stop()
 
-    def _open(self, consumer: Consumer, heard: Heard) -> None:
+    def _open(self, consumer: Consumer, heard: Heard, ends: Ends) -> None:
         """Take up every partition where the database is, or at its start."""
         with self._store.reading() as connection:
             left, known = offsets(connection), numbers(connection)
@@ -195,27 +209,26 @@ class Follower:
             self._store.wipe_read_model()
             left = {}
         self._next = {place: max(left.get(place, 0), first) for place, (first, _) in bounds.items()}
-        self._end = {place: end for place, (_, end) in bounds.items()}
+        ends.known.update((place, end) for place, (_, end) in bounds.items())
+        self._end = ends.known
         if not self.caught_up.is_set():
             self._behind = {place: end for place, end in self._end.items() if end > self._next[place]}
         with self._store.writing() as connection:
+            if offsets(connection, lock=True) != left:  # while Kafka was asked
+                raise _MovedError(MOVED)
             set_offsets(connection, self._next)
         consumer.assign([TopicPartition(*place, following) for place, following in self._next.items()])
         self._store.changes.publish(known)
-        self._logins.count(consumer, heard)
-        self.last_error = None
-        self._reached({})
 
-    def _follow(self, consumer: Consumer) -> None:
+    def _follow(self, consumer: Consumer, asking: Consumer, ends: Ends) -> None:
         """Read until stopped; an error means that the reading must begin anew."""
         next_probe, next_tidy = monotonic() + self._probe_every_s, monotonic() + TIDY_EVERY_S
         while not self._stop.is_set():
-            messages = consumer.consume(self._batch_records, BATCH_WAIT_S)
-            self._take(messages)
-            # a probe asks for each partition in turn, which a follower that is far behind has no time for
-            patience_s = BUSY_PROBE_S if len(messages) >= self._batch_records // 2 else 0.0
-            if monotonic() >= next_probe + patience_s:
-                self._probe(consumer)
+            self._take(consumer.consume(self._batch_records, BATCH_WAIT_S))
+            if ends.found():
+                self.last_error = None
+            if monotonic() >= next_probe:
+                self._probe(asking)
                 next_probe = monotonic() + self._probe_every_s
             if monotonic() >= next_tidy:
                 prune.prune(self._store, self._clock_ms(), self._topics)
@@ -256,7 +269,7 @@ class Follower:
         try:
             self._commit([item], following)
         except IMPOSSIBLE as error:
-            self._letters.write(record, Refused("unstorable", f"the panel's database refuses it: {_cause(error)}"))
+            self._letters.write(record, _refusal(error))
             self._letters.flush()
             self._commit([], following)
 
@@ -280,19 +293,13 @@ class Follower:
         self._reached(following)
         self._store.changes.publish(known)
 
-    def _probe(self, consumer: Consumer) -> None:
-        """Ask for the ends again: says whether Kafka is there, how far behind the database is, and whether it was wiped."""
+    def _probe(self, asking: Consumer) -> None:
+        """Look whether the database was wiped, and count logins."""
         with self._store.reading() as connection:
             there = offsets(connection)
         if any(there.get(place) != following for place, following in self._next.items()):
             raise _MovedError(MOVED)
-        for place, following in self._next.items():
-            _, end = watermarks(consumer, self._settings, place)
-            self._end[place] = end
-            if end < following:
-                raise _MovedError(f"topic {place[0]} was made anew")
-        self._logins.count(consumer, Heard())
-        self.last_error = None
+        self._logins.count(asking, Heard())
 
     def _reached(self, following: dict[Place, int]) -> None:
         with self._moved:
@@ -310,9 +317,12 @@ class Follower:
         self.last_error = sentence
 
 
-def _cause(error: Exception) -> str:
-    """The database's own words, without the statement and its values."""
-    return str(error.orig if isinstance(error, DBAPIError) else error)
+def _refusal(error: Exception) -> Refused:
+    """Why a record makes no rows: in the database's own words, without the statement and its values."""
+    if isinstance(error, Refused):
+        return error
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return Refused("unstorable", f"the panel's database refuses it: {cause}")
 
 
 def _now_ms() -> int:

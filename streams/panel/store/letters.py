@@ -22,14 +22,18 @@ class Letters:
         self._producer: Producer | None = None
 
     def write(self, record: Record, refusal: Refused) -> None:
-        """Queue a record that was refused. Raises DeliveryError."""
+        """Queue a record that was refused. Raises DeliveryError; the next letter then begins anew."""
         if self._producer is None:
             self._producer = Producer(self._settings, delivery_timeout_ms=int(ACKNOWLEDGED_WITHIN_S * 1000))
         letters = DeadLetters(
             self._producer, self._codec, "panel", self._metrics, max_record_bytes=self._settings.max_record_bytes
         )
         place = (record.topic, record.partition, record.offset)
-        letters.write(*place, record.timestamp_ms, record.key, record.value, refusal)
+        try:
+            letters.write(*place, record.timestamp_ms, record.key, record.value, refusal)
+        except DeliveryError:
+            self.close()
+            raise
 
     def flush(self) -> None:
         """Wait until what was written is acknowledged. Raises DeliveryError; the next letter then begins anew."""

@@ -13,18 +13,16 @@ from confluent_kafka import Consumer, TopicPartition
 
 from streams.bus.clients import Heard
 from streams.bus.partitions import ASK_TIMEOUT_S, Place, partitions_of, watermarks
-from streams.panel.store.activity import HOUR_MS, TOGETHER
+from streams.panel.store.activity import HOUR_MS, MOST_HOURS, TOGETHER
 from streams.panel.store.progress import offsets, set_offsets
 from streams.panel.store.store import Store
 from streams.panel.store.tables import HOURLY
 from streams.panel.store.writes import add
 from streams.settings import Settings
-from streams.topology import LOGINS
+from streams.topology import LOGINS, all_topics
 
 log = structlog.get_logger(__name__)
 
-DAYS_BACK = 7
-"""As long as the topic keeps logins."""
 EVERY_MS = 15_000
 """Between two looks at the ends: every one asks for each partition."""
 SINCE_PARTITION = -1
@@ -39,6 +37,8 @@ class LoginCounts:
         self._store = store
         self._clock_ms = clock_ms
         self._next_ms = 0
+        kept_ms = next(topic.retention_ms or 0 for topic in all_topics(settings) if topic.name == LOGINS.name)
+        self._back_ms = min(kept_ms, MOST_HOURS * HOUR_MS)
 
     def count(self, consumer: Consumer, heard: Heard) -> None:
         """Add what came since the last look, if that was a while ago. Raises as `bus.partitions` does."""
@@ -52,7 +52,8 @@ class LoginCounts:
         }
         with self._store.reading() as connection:
             left = offsets(connection)
-        since_ms = left.get((LOGINS.name, SINCE_PARTITION), now_ms - DAYS_BACK * 24 * HOUR_MS)
+        # the hours before are gone from the topic, or nobody is shown them, and each one costs a question
+        since_ms = max(left.get((LOGINS.name, SINCE_PARTITION), 0), now_ms - self._back_ms)
         begins = {place: _begin(left.get(place), *bound) for place, bound in bounds.items()}
         ends = {place: end for place, (_, end) in bounds.items()}
         steps = _steps(consumer, ends, since_ms, now_ms)
@@ -62,6 +63,9 @@ class LoginCounts:
             if number
         ]
         with self._store.writing() as connection:
+            if _of_logins(offsets(connection, lock=True)) != _of_logins(left):
+                self._next_ms = 0  # wiped meanwhile: the next look counts from where that left it
+                return
             add(connection, HOURLY, rows, numbers=("logins",))
             set_offsets(connection, {**ends, (LOGINS.name, SINCE_PARTITION): now_ms})
 
@@ -85,6 +89,10 @@ def per_hour(
     current = now_ms // HOUR_MS * HOUR_MS
     counted[current] = counted.get(current, 0) + sum(ends[place] - at[place] for place in at)
     return counted
+
+
+def _of_logins(left: Mapping[Place, int]) -> dict[Place, int]:
+    return {place: following for place, following in left.items() if place[0] == LOGINS.name}
 
 
 def _begin(left: int | None, first: int, end: int) -> int:

@@ -43,6 +43,8 @@ class Item:
     deed: str
     """The id of the deed that it is; empty where it is none."""
     actor: str = ""
+    written: str = ""
+    """Of a rule, its key as it stands on the topic; empty where it has none."""
 
 
 class Reader:
@@ -77,7 +79,8 @@ class Reader:
         deed = ""
         if record.topic not in NO_DEEDS:
             deed = rows.deed_id(record.topic, record.partition, record.offset, record.key, record.value)
-        return Item(record.topic, key, value, record.offset, record.timestamp_ms, deed, _actor(record))
+        written = _text(record.key) if rule else ""
+        return Item(record.topic, key, value, record.offset, record.timestamp_ms, deed, _actor(record), written)
 
     def _account(self, value: dict[str, Any]) -> str:
         account = self._canonical(value["account"])

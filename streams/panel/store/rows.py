@@ -16,6 +16,8 @@ from streams.panel.store.ranges import BITS, V4_BITS, number_bytes
 
 Record = Mapping[str, Any]
 Row = dict[str, Any]
+LONGEST_PREFIX = 3
+"""Digits; Python reads no number of thousands of them."""
 
 
 class Whose(NamedTuple):
@@ -92,7 +94,7 @@ def _start(network: str) -> tuple[bytes, int]:
     """The first address and the prefix of a CIDR. Every revision of an incident repeats most of its networks."""
     address, _, length = network.partition("/")
     bits = V4_BITS if ":" not in address else BITS
-    if not (length.isascii() and length.isdigit() and int(length) <= bits):
+    if not (length.isascii() and length.isdigit() and len(length) <= LONGEST_PREFIX and int(length) <= bits):
         parsed = parse_network(network)
         return number_bytes(parsed.number), parsed.prefix
     # as a worker writes it, in a tenth of the time

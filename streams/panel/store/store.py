@@ -6,12 +6,11 @@ from types import TracebackType
 from typing import Self
 
 from sqlalchemy import Connection, delete
-from sqlalchemy.exc import DBAPIError
 
 from streams.panel.store.changes import KINDS, Changes
-from streams.panel.store.engine import BEGIN, StoreUnavailableError, is_sqlite, open_engine
+from streams.panel.store.engine import BEGIN, answering, is_sqlite, open_engine
 from streams.panel.store.migrate import migrate
-from streams.panel.store.progress import raise_numbers
+from streams.panel.store.progress import offsets, raise_numbers
 from streams.panel.store.tables import READ_MODEL
 
 
@@ -68,6 +67,7 @@ class Store:
         A follower that runs notices, and reads all topics from their start.
         """
         with self.writing() as connection:
+            offsets(connection, lock=True)  # or a batch that comes meanwhile would be deleted in part
             for table in READ_MODEL:
                 connection.execute(delete(table))
             raise_numbers(connection, KINDS)
@@ -79,16 +79,11 @@ class Store:
 
     @contextmanager
     def _connected(self, begin: str) -> Iterator[Connection]:
-        try:
-            with self.engine.connect().execution_options(**{BEGIN: begin}) as connection, connection.begin():
-                if begin == "BEGIN" and not is_sqlite(connection):
-                    connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                yield connection
-        except DBAPIError as error:
-            if error.connection_invalidated or _is_away(error):
-                raise StoreUnavailableError(f"the panel's database does not answer: {error.orig}") from error
-            raise
-
-
-def _is_away(error: DBAPIError) -> bool:
-    return type(error).__name__ in ("OperationalError", "InterfaceError")
+        with (
+            answering(writing=begin != "BEGIN"),
+            self.engine.connect().execution_options(**{BEGIN: begin}) as connection,
+            connection.begin(),
+        ):
+            if begin == "BEGIN" and not is_sqlite(connection):
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield connection

@@ -14,6 +14,7 @@ from streams.panel.store.reading import Item, Reader
 from streams.panel.store.tables import DEED, READ_MODEL
 from streams.records.codec import Codec
 from streams.topology import BY_NAME
+from tests.kafka_broker import KafkaBroker
 from tests.panel.store.population import START_MS
 from tests.panel.store.population import Record as Value
 
@@ -47,7 +48,7 @@ def batches(found: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     return (found[start : start + size] for start in range(0, len(found), size))
 
 
-def produce(broker: EmbeddedBroker, told: Iterable[Told]) -> None:
+def produce(broker: EmbeddedBroker | KafkaBroker, told: Iterable[Told]) -> None:
     """Write records to a broker, and wait until it has them."""
     producer = Producer(broker.settings)
     for topic, key, value in told:
