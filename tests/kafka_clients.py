@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def kafka_clients() -> int:
-    """How many there are: each has one thread of this name."""
+    """How many there are: each has one thread of this name. There may be fewer soon: those of an earlier test end in a thread."""
     return sum(name.read_text() == "rdk:main\n" for name in Path("/proc/self/task").glob("*/comm"))
 
 

@@ -27,6 +27,7 @@ Headers = Sequence[tuple[str, bytes]]
 
 QUEUE_WAIT_S = 0.05
 POLL_S = 0.1
+ENDED = "librdkafka has ended this producer, and its line FATAL on standard error says why"
 PURGE_S = 1.0
 """librdkafka needs far less to give up its records."""
 
@@ -180,14 +181,14 @@ class Producer:
         What a call returns that serves callbacks; of a producer that is at its end, 0, and the failure is remembered.
 
         After a fatal error confluent-kafka raises from the call itself, without `error_cb`: KafkaException, or a SystemError
-        with that as its cause when callbacks follow. It never forgets some of these, and with them what is in this frame: so
-        no variable here holds the client.
+        with that as its cause when callbacks follow, or without any. It never forgets some of these, and with them what is in
+        this frame: so no variable here holds the client.
         """
         try:
             return int(getattr(self._client, call)(timeout_s))
         except (KafkaException, SystemError) as error:
             cause = error.__cause__ if isinstance(error, SystemError) else error
-            why = reason(cause) if isinstance(cause, KafkaException) else str(error)
+            why = reason(cause) if isinstance(cause, KafkaException) else self.last_error or ENDED
             self._remember(_delivery_error("any topic", why))
             return 0
 

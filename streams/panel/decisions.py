@@ -8,7 +8,7 @@ written.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import uuid4
 
 from streams.core.accounts import canonical_account, canonical_domain, canonical_group, parse_scope
@@ -18,6 +18,7 @@ from streams.core.policy import FIELDS, LONGEST_MINUTES, RESET, parse_policy
 from streams.core.refusal import Refused
 from streams.engine.tables import in_place_of
 from streams.metrics import PANEL_DECISIONS
+from streams.panel.outbox import Placed
 from streams.panel.problems import Conflict, DecisionError, Forbidden, NotFound
 from streams.panel.rights import Reader, Right
 from streams.panel.words import Words
@@ -30,6 +31,9 @@ VERDICTS = ("compromised", "third_party", "travelling", "mobile", "other")
 LONGEST_NOTE = 2000
 LONGEST_REASON = 500
 Row = dict[str, Any]
+WHATEVER: Final = "whatever"
+Seen = int | None | Literal["whatever"]
+"""The time of the policy that a reader saw, in ms; None = saw none; WHATEVER = means whatever is stored."""
 
 
 class Decisions:
@@ -45,30 +49,22 @@ class Decisions:
         self._reader = reader
         self._words = words
 
-    def set_policy(self, scope: str, fields: Mapping[str, Any], seen_time_ms: int | None) -> None:
+    def set_policy(self, scope: str, fields: Mapping[str, Any], seen: Seen) -> None:
         """
         Let a scope demand these fields and no others (None or absent = inherits).
 
-        `seen_time_ms` is the time of the policy that the reader saw; None = saw none. Raises Conflict when another one
-        is stored by now.
+        Raises Conflict when another one than the reader saw is stored by now.
         """
         canonical, policy = parse_policy({**{name: fields.get(name) for name in FIELDS}, "scope": scope}, self._default)
-        self._demand(canonical, Right.CHANGE_RULES)
-        with self._panel.rules_lock:
-            self._unchanged(canonical, seen_time_ms)
-            self._write_policy(canonical, policy.to_record())
+        self._change_policy(canonical, policy.to_record(), seen)
 
-    def inherit(self, scope: str) -> None:
-        """Superior level settings: let every field of a scope inherit."""
-        canonical = parse_scope(scope, self._default)
-        self._demand(canonical, Right.CHANGE_RULES)
-        self._write_policy(canonical, {})
+    def inherit(self, scope: str, seen: Seen) -> None:
+        """Superior level settings: let every field of a scope inherit. Raises Conflict as `set_policy` does."""
+        self._change_policy(parse_scope(scope, self._default), {}, seen)
 
-    def reset_policy(self, scope: str) -> None:
-        """Reset: switch everything off in a scope, whatever is set above it."""
-        canonical = parse_scope(scope, self._default)
-        self._demand(canonical, Right.CHANGE_RULES)
-        self._write_policy(canonical, RESET.to_record())
+    def reset_policy(self, scope: str, seen: Seen) -> None:
+        """Reset: switch everything off in a scope, whatever is set above it. Raises Conflict as `set_policy` does."""
+        self._change_policy(parse_scope(scope, self._default), RESET.to_record(), seen)
 
     def add_safe(self, scope: str, network: str, description: str, expires_ms: int | None) -> None:
         """Trust a network for a scope until `expires_ms`; again = with this description and expiry."""
@@ -139,7 +135,7 @@ class Decisions:
         self._write("reviews", (account, record))
 
     def set_group(self, domain: str, group: str | None) -> None:
-        """Put a domain under a group, or (None) under none. The reader needs the domain and the group it goes to."""
+        """Put a domain under a group, or (None) under none. The reader needs the domain and both groups."""
         self.set_groups([(domain, group)])
 
     def set_groups(self, pairs: Sequence[tuple[str, str | None]]) -> None:
@@ -164,8 +160,15 @@ class Decisions:
             raise Forbidden(self._words.gettext("Your role does not allow this."))
 
     def _demand_move(self, domain: str, group: str | None) -> None:
-        """A domain that no group has yet belongs to nobody below `everything`, or anybody could take it."""
+        """
+        From and to groups of one's own: who has a domain alone cannot take it from those who have its group.
+
+        A domain that no group has yet belongs to nobody below `everything`, or anybody could take it.
+        """
         self._demand(f"domain:{domain}", Right.CHANGE_DOMAINS)
+        current = self._panel.group_of(domain)
+        if current and current != group:
+            self._demand(f"group:{current}", Right.CHANGE_DOMAINS)
         if group is not None:
             self._demand(f"group:{group}", Right.CHANGE_DOMAINS)
         elif not self._reader.sees_everything:
@@ -173,17 +176,30 @@ class Decisions:
                 self._words.gettext("Only somebody who sees everything can take a domain out of its group.")
             )
 
-    def _unchanged(self, scope: str, seen_time_ms: int | None) -> None:
-        stored = self._panel.stored_policy(scope)
-        if (None if stored is None else stored.time_ms) != seen_time_ms:
-            sentence = self._words.gettext("Somebody has changed this policy since you opened it.")
-            raise Conflict(sentence, stored.actor if stored else "", stored.time_ms if stored else 0)
+    def _change_policy(self, scope: str, fields: Mapping[str, Any], seen: Seen) -> None:
+        self._demand(scope, Right.CHANGE_RULES)
+        with self._panel.turns.take() as turn:
+            if turn is None:
+                raise DecisionError(
+                    self._words.gettext("Another change of a policy is not finished yet. Try again in a moment.")
+                )
+            self._unchanged(scope, seen)
+            turn.written = self._write_policy(scope, fields)
 
-    def _write_policy(self, scope: str, fields: Mapping[str, Any]) -> None:
+    def _unchanged(self, scope: str, seen: Seen) -> None:
+        stored = self._panel.stored_policy(scope)
+        if seen in (WHATEVER, None if stored is None else stored.time_ms):
+            return
+        if stored is None:
+            raise Conflict(self._words.gettext("Somebody has removed this policy since you opened it."), None, None)
+        sentence = self._words.gettext("Somebody has changed this policy since you opened it.")
+        raise Conflict(sentence, stored.actor, stored.time_ms)
+
+    def _write_policy(self, scope: str, fields: Mapping[str, Any]) -> Sequence[Placed]:
         sets_any = any(value is not None for value in fields.values())
         whole = {name: fields.get(name) for name in FIELDS}
         record = {"scope": scope, **whole, "actor": self._reader.name, "time": self._panel.now_ms()}
-        self._write_rules("policies", (scope, record if sets_any else None))
+        return self._write_rules("policies", (scope, record if sets_any else None))
 
     def _order(self, account: str, action: str, reason: str, minutes: int | None = None) -> None:
         name = canonical_account(account, self._default)
@@ -202,12 +218,14 @@ class Decisions:
             "minutes": minutes,
         }
 
-    def _write_rules(self, topic: str, *records: tuple[str, Row | None]) -> None:
+    def _write_rules(self, topic: str, *records: tuple[str, Row | None]) -> Sequence[Placed]:
         """Write rules under their canonical keys, in place of what other tools wrote of them under others."""
         others = self._panel.spellings(topic, (key for key, _ in records))
-        self._write(topic, *(each for key, row in records for each in in_place_of(others.get(key, ()), key, row)))
+        return self._write(
+            topic, *(each for key, row in records for each in in_place_of(others.get(key, ()), key, row))
+        )
 
-    def _write(self, topic: str, *records: tuple[str, Row | None]) -> None:
+    def _write(self, topic: str, *records: tuple[str, Row | None]) -> Sequence[Placed]:
         """Write, and wait until pages show it."""
         count = self._panel.metrics.of
         try:
@@ -217,6 +235,7 @@ class Decisions:
             raise
         count(PANEL_DECISIONS, topic=topic, outcome="done").inc(len(records))
         self._panel.wait_until_read(placed)
+        return placed
 
 
 def _right_of_safe(scope: str) -> Right:

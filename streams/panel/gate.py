@@ -46,12 +46,19 @@ def endpoint(panel: "Panel", page: Page) -> "Callable[[Request], Awaitable[Respo
     async def answer(request: Request) -> Response:
         request.scope[PAGE] = page.path
         try:
+            refuse_nul(request)
             fields = await read_fields(request, page.largest) if page.method == "POST" else {}
         except Problem as problem:
             return await run_in_threadpool(problem_page, panel, request, problem)
         return await run_in_threadpool(_served, panel, page, request, fields)
 
     return answer
+
+
+def refuse_nul(request: Request) -> None:
+    """Raises NotFound for an address with a NUL in its path or query: no text has one, and PostgreSQL takes none."""
+    if "\0" in request.scope["path"] or b"%00" in request.scope["query_string"]:
+        raise NotFound
 
 
 def problem_page(panel: "Panel", request: Request, problem: Problem) -> Response:

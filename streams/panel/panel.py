@@ -4,7 +4,6 @@ What a running panel consists of, and the few questions that its parts ask of ea
 Decision: one object, made once by `serve` (tests make their own), reaches everything; nothing is made at import.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -27,6 +26,7 @@ from streams.panel.store.spellings import Found, spellings
 from streams.panel.store.visible import EVERYTHING
 from streams.panel.streams import Streams
 from streams.panel.templating import Templates
+from streams.panel.turns import Turns
 from streams.panel.words import Words
 from streams.records import registry
 from streams.records.codec import Codec
@@ -63,8 +63,8 @@ class Panel:
         self.templates = Templates()
         self.single_sign_on = SingleSignOn(settings) if settings.panel_oidc_issuer else None
         self.attribution = settings.panel_attribution
-        self.rules_lock = threading.Lock()
-        """Held while a policy is compared with what its reader saw, and written."""
+        self.turns = Turns(self.store.engine, self.follower.wait_for)
+        """Of changes of policies: each is compared with what its reader saw, and written, before the next."""
         self.now_ms = clock_ms or _now_ms
         """Milliseconds since the epoch."""
         self.metrics.on_scrape(PANEL_FOLLOWER_LAG, self.follower.lag)
@@ -82,6 +82,7 @@ class Panel:
         self.outbox.close()
         self.follower.stop()
         self.worker_lag.stop()
+        self.turns.close()
         self.store.close()
 
     def decisions(self, reader: Reader, words: Words) -> Decisions:

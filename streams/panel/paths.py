@@ -3,7 +3,8 @@
 from urllib.parse import quote
 
 HOME = "/"
-LONGEST = 2000
+LONGEST = 8_000
+"""The longest name of an account is 320 characters, each up to 12 in an address, and 20 where that is part of another."""
 
 
 def local_path(text: str) -> str:

@@ -54,11 +54,11 @@ class Unusable(Problem):
 
 
 class Conflict(Problem):
-    """Somebody saved in between: `by` whom and `at_ms` when."""
+    """Somebody saved in between: `by` whom and `at_ms` when; None when what is stored now is nothing."""
 
     status = 409
 
-    def __init__(self, sentence: str, by: str, at_ms: int) -> None:
+    def __init__(self, sentence: str, by: str | None, at_ms: int | None) -> None:
         super().__init__(sentence)
         self.by = by
         self.at_ms = at_ms

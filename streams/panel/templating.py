@@ -6,6 +6,7 @@ Times are GMT; the title of each shows the same in the reader's zone.
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib import metadata
@@ -73,15 +74,16 @@ class Templates:
 
 def gmt_text(ms: int, zone: str = "") -> str:
     """
-    A time to the minute, in GMT unless a zone is named.
+    A time to the minute, in GMT unless a zone is named that has it.
 
     >>> gmt_text(1_767_225_600_000)
     '2026-01-01 00:00 GMT'
     """
     moment = datetime.fromtimestamp(ms / 1000, UTC)
-    if not zone:
-        return f"{moment:%Y-%m-%d %H:%M} GMT"
-    return f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
+    if zone:
+        with suppress(OverflowError):  # the last hours of the year 9999 are in no calendar east of GMT
+            return f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
+    return f"{moment:%Y-%m-%d %H:%M} GMT"
 
 
 def minutes_text(words: Words, minutes: int) -> str:

@@ -200,7 +200,7 @@ def test_a_closed_producer_leaves_no_threads(embedded: EmbeddedBroker, trouble: 
     """Nor connections, whatever became of its records, and without a look for garbage; it takes no more of them."""
     heard: list[DeliveryError | None] = []
     with uncollected():
-        threads = kafka_clients(), threading.active_count()
+        clients, threads = kafka_clients(), threading.active_count()
         producer = Producer(embedded.settings, policy="report")
         if trouble == "away":
             embedded.down()
@@ -215,7 +215,8 @@ def test_a_closed_producer_leaves_no_threads(embedded: EmbeddedBroker, trouble: 
         with pytest.raises(DeliveryError) if trouble in ("away", "given up") else nullcontext():
             producer.close(0.2 if trouble == "away" else 30)
 
-        assert (kafka_clients(), threading.active_count()) == threads
+        assert kafka_clients() <= clients
+        assert threading.active_count() <= threads
     assert len(producer) == 0
     told = len(heard)
     for later in (producer.poll, lambda: producer.flush(1), lambda: producer.send("logins", b"", key="k")):

@@ -90,7 +90,7 @@ def test_producers_that_were_given_up_end(embedded: EmbeddedBroker) -> None:
     with uncollected():
         before = kafka_clients()
         assert delivery.deliver(records_of([login_line(1).rstrip()]), 1) is True
-        assert kafka_clients() == before
+        assert kafka_clients() <= before
 
 
 def test_a_stop_ends_the_waiting(embedded: EmbeddedBroker) -> None:

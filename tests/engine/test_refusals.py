@@ -3,6 +3,7 @@
 import orjson
 import pytest
 
+from streams.records.letters import MOST_KEY
 from tests.engine.feeding import CODEC, HOME, LARGEST, LOGIN, NOW, USER
 
 BAD = {
@@ -80,7 +81,8 @@ def test_a_record_that_is_too_large_is_refused_and_cut(records):
     letter = records.letter()
     assert letter["reason"] == "too-large"
     assert letter["raw"] == padded(LARGEST + 1)[:LARGEST]
-    assert len(letter["key"]) == LARGEST
+    assert len(letter["key"]) == MOST_KEY
+    assert f"the first {MOST_KEY} of {LARGEST + 50} bytes of the key" in letter["detail"]
     assert f"{LARGEST + 1}" in letter["detail"]
 
 

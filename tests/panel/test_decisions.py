@@ -1,17 +1,22 @@
 """Decisions as records on the topics of the embedded broker: rights, scopes, values, conflicts."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from threading import Barrier
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from streams.bus.embedded import EmbeddedBroker
 from streams.bus.tail import tail
 from streams.core.addresses import parse_network
 from streams.core.policy import FIELDS
 from streams.core.refusal import Refused
-from streams.panel.decisions import Decisions
+from streams.panel.decisions import WHATEVER, Decisions
 from streams.panel.outbox import Outbox
+from streams.panel.panel import Panel
 from streams.panel.problems import Conflict, DecisionError, Forbidden, NotFound
 from streams.panel.rights import Reader, Role
 from streams.panel.store import EVERYTHING, audit, rules
@@ -22,7 +27,7 @@ from tests.cli.small_worker import SmallWorker
 from tests.eventually import eventually
 from tests.panel.store.feeding import produce
 from tests.panel.store.population import Population
-from tests.panel.visitors import Site
+from tests.panel.visitors import Clock, Site
 
 OWN, FOREIGN = "domain:example.org", "domain:other.example"
 ACCOUNT, STRANGER = "user@example.org", "user@other.example"
@@ -79,10 +84,50 @@ def test_a_policy_that_changed_meanwhile_is_not_overwritten(live_site: Site) -> 
     assert changed.policy.allowed_ips == 5
 
 
+def test_what_was_removed_meanwhile_has_nobody_and_no_time(live_site: Site) -> None:
+    """So that whoever is told can say at the next try that they saw none."""
+    with pytest.raises(Conflict) as conflict:
+        decide(live_site).set_policy(OWN, {"allowed_ips": 3}, 1)
+
+    assert "removed" in conflict.value.sentence
+    assert (conflict.value.by, conflict.value.at_ms) == (None, None)
+
+
+def test_of_two_panels_on_a_database_one_saves_and_the_other_is_told(embedded: EmbeddedBroker, database: str) -> None:
+    """The comparison and the write are one step for all panels."""
+    settings = embedded.settings.model_copy(update={"panel_database": SecretStr(database)})
+    with closing(Panel(settings)) as one, closing(Panel(settings)) as other:
+        for panel in (one, other):
+            panel.start()
+            assert panel.follower.caught_up.wait(30)
+        together = Barrier(2)
+
+        def save(panel: Panel) -> bool:
+            decisions = decide(Site(panel, Clock()))
+            together.wait()
+            try:
+                decisions.set_policy(OWN, {"allowed_ips": 3}, None)
+            except Conflict:
+                return False
+            return True
+
+        with ThreadPoolExecutor(2) as pool:
+            assert sorted(pool.map(save, (one, other))) == [False, True]
+
+
+def test_while_a_policy_is_not_read_back_no_other_is_judged(live_site: Site) -> None:
+    """What it would be compared with is not there yet: the second one is asked to try again."""
+    live_site.panel.follower.stop()
+    decide(live_site).set_policy(OWN, {"allowed_ips": 3}, None)
+
+    with pytest.raises(DecisionError, match="not finished yet"):
+        decide(live_site).set_policy(OWN, {"allowed_ips": 7}, None)
+
+
 def test_inherit_and_reset(live_site: Site, written: Callable[[str], list[Any]]) -> None:
     """Reset writes zeros; inheriting everything is a tombstone whose header says who."""
-    decide(live_site).reset_policy(OWN)
-    decide(live_site).inherit(OWN)
+    decide(live_site).reset_policy(OWN, None)
+    decide(live_site).inherit(OWN, WHATEVER)
 
     (_, zeros, _), (key, nothing, actor) = written("policies")
 
@@ -130,7 +175,7 @@ def test_rules_that_another_tool_wrote_its_own_way_are_replaced(
 
     boss = decide(live_site, Role.ADMINISTRATOR, "everything")
     if takes_away:
-        boss.inherit(OWN)
+        boss.inherit(OWN, WHATEVER)
         boss.remove_safe(OWN, network)
         boss.set_group("example.org", None)
     else:
@@ -208,12 +253,27 @@ def test_domains_move_between_groups_that_one_has(live_site: Site) -> None:
     assert live_site.panel.group_of("b.example") is None
 
 
+def test_a_domain_leaves_no_group_that_is_somebody_elses(live_site: Site) -> None:
+    """Who has the domain and a group of their own cannot take it there, one or many, and may leave it where it is."""
+    boss = decide(live_site, Role.ADMINISTRATOR, "everything")
+    boss.set_groups([("example.org", "reseller-b"), ("b.example", "shops/b")])
+    local = decide(live_site)
+
+    with pytest.raises(NotFound):
+        local.set_group("example.org", "shops")
+    with pytest.raises(NotFound):
+        local.set_groups([("b.example", "shops"), ("example.org", "shops/a")])
+
+    assert live_site.panel.group_of("example.org") == "reseller-b"
+    assert live_site.panel.group_of("b.example") == "shops/b"
+
+
 def calls(scope: str, account: str) -> Iterator[tuple[str, Callable[[Decisions], object]]]:
     """Every decision, about one scope or account."""
     domain = account.rpartition("@")[2]
     yield "set_policy", lambda d: d.set_policy(scope, {"allowed_ips": 1}, None)
-    yield "inherit", lambda d: d.inherit(scope)
-    yield "reset_policy", lambda d: d.reset_policy(scope)
+    yield "inherit", lambda d: d.inherit(scope, None)
+    yield "reset_policy", lambda d: d.reset_policy(scope, None)
     yield "add_safe", lambda d: d.add_safe(scope, "192.0.2.0/24", "why", None)
     yield "remove_safe", lambda d: d.remove_safe(scope, "192.0.2.0/24")
     yield "block", lambda d: d.block(account, None, "")
@@ -282,7 +342,7 @@ def test_without_kafka_nothing_is_promised(site: Site, monkeypatch: pytest.Monke
     site.panel.outbox = outbox
 
     with pytest.raises(DecisionError):
-        decide(site).reset_policy(OWN)
+        decide(site).reset_policy(OWN, None)
 
     with site.panel.store.reading() as connection:
         assert rules.policy(connection, EVERYTHING, OWN) is None

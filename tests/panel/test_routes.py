@@ -51,6 +51,16 @@ def test_every_route_of_the_app_is_a_page_with_a_right(site: Site) -> None:
             assert {(method, route.path) for method in methods} <= pages
 
 
+async def test_an_address_with_a_nul_is_not_there(site: Site) -> None:
+    """PostgreSQL takes no text with one: it is refused before anything is asked, in the path and in the query."""
+    browser = await site.signed_in("owner@own.example", Role.OWNER)
+    read = [page for page in ROUTES if page.method == "GET"]
+    asked = [f"{address(page)}?q=a%00b" for page in read]
+    named_so = [re.sub(r"\{\w+(?::path)?\}", "a%00b", page.path) for page in read if "{" in page.path]
+
+    assert [path for path in (*asked, *named_so) if (await browser.get(path)).status_code != 404] == []
+
+
 def test_no_route_is_written_twice() -> None:
     """The second one would never be reached."""
     names = [named(page) for page in ROUTES]

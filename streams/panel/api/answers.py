@@ -34,7 +34,7 @@ class Sent(BaseModel):
 
 
 class ProblemAnswer(BaseModel):
-    """Why a call did not do what was asked (RFC 9457). Conflicts say who changed it, and when."""
+    """Why a call did not do what was asked (RFC 9457). Conflicts say who changed it, and when; null: removed."""
 
     title: str
     status: int

@@ -8,6 +8,7 @@ from streams.core.accounts import canonical_domain
 from streams.panel.api.answers import DomainSent, Listed, PolicyAnswer, PolicySent, SafeSent, Size, Text
 from streams.panel.api.calls import Caller, Calls
 from streams.panel.api.filters import SafeNetworksWanted
+from streams.panel.decisions import WHATEVER
 from streams.panel.problems import NotFound
 from streams.panel.rights import Right
 from streams.panel.store import rules
@@ -84,13 +85,13 @@ def set_policy(call: Caller, scope: Scope, sent: PolicySent) -> None:
 @calls.delete("/policies/{scope:path}", right=Right.CHANGE_RULES)
 def inherit(call: Caller, scope: Scope) -> None:
     """Superior level settings: let every field of a scope inherit."""
-    call.decide.inherit(scope)
+    call.decide.inherit(scope, WHATEVER)
 
 
 @calls.post("/policies/{scope:path}/reset", right=Right.CHANGE_RULES)
 def reset_policy(call: Caller, scope: Scope) -> None:
     """Switch everything off in a scope, whatever is set above it."""
-    call.decide.reset_policy(scope)
+    call.decide.reset_policy(scope, WHATEVER)
 
 
 @calls.get("/domains", right=Right.READ)

@@ -22,12 +22,14 @@ from streams.panel.people.deeds import deed_text
 from streams.panel.problems import DecisionError
 from streams.panel.rights import Right
 from streams.panel.store import audit, blocks, incidents
+from streams.panel.store.accounts import AccountRow, found_accounts
 from streams.panel.store.incidents import IncidentRow
 from streams.panel.web import Pages, Visit
 
 HISTORY = 50
 FOUND = 100
-"""Incidents that are looked at for accounts that fit a search."""
+"""Accounts that a search lists."""
+LONGEST_TEXT = 320
 
 pages = Pages()
 
@@ -42,14 +44,12 @@ def find(visit: Visit) -> Response:
         account = ""
     if account and ("@" in typed or visit.panel.settings.default_domain) and visit.covers(f"account:{account}"):
         return visit.go(account_path(account))
-    found: dict[str, list[IncidentRow]] = {}
+    found: tuple[AccountRow, ...] = ()
+    more = False
     if typed:
-        wanted = incidents.Wanted(text=typed[:320])
         with visit.panel.store.reading() as connection:
-            page = incidents.listed(connection, visit.reader.visible, wanted, now_ms=visit.now_ms, size=FOUND)
-        for row in page.rows:
-            found.setdefault(row.account, []).append(row)
-    return visit.page("pages/accounts.html", typed=typed, found=found, account_path=account_path)
+            found, more = found_accounts(connection, visit.reader.visible, typed[:LONGEST_TEXT], most=FOUND)
+    return visit.page("pages/accounts.html", typed=typed, found=found, more=more, account_path=account_path)
 
 
 @pages.get("/accounts/{account:path}", right=Right.READ)

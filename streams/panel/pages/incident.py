@@ -17,7 +17,7 @@ from streams.panel.paths import segment
 from streams.panel.people.deeds import deed_text
 from streams.panel.pictures import timeline as lanes
 from streams.panel.pictures.world import world
-from streams.panel.problems import NotFound
+from streams.panel.problems import DecisionError, NotFound
 from streams.panel.rights import Right
 from streams.panel.store import audit, blocks, incidents
 from streams.panel.store.incidents import Incident
@@ -52,6 +52,8 @@ def review(visit: Visit) -> Response:
             visit.decide.review(incident.row.id, verdict, note)
         except Refused as refusal:
             form.refused("note", refusal)
+        except DecisionError as error:
+            form.wrong("", error.sentence)
     if not form.ok:
         return _page(visit, incident, form, WRONG)
     title = visit.gettext(VERDICTS[verdict].title)

@@ -153,8 +153,16 @@ def _page(visit: Visit, order: Order, account: str, form: Form, back: str, statu
         path=account_path(account),
         form=form,
         back=_back(account, back),
-        usual=minutes_text(visit.words, block_time or LONGEST_MINUTES),
+        usual=_usual(visit, block_time),
     )
+
+
+def _usual(visit: Visit, block_time: int) -> str:
+    """How long a block lasts that names no minutes, in a sentence."""
+    if not block_time:  # the policy only reports
+        longest = minutes_text(visit.words, LONGEST_MINUTES)
+        return visit.gettext("Empty: %(longest)s, since the policy names no time.", longest=longest)
+    return visit.gettext("Empty: %(usual)s, as the policy says.", usual=minutes_text(visit.words, block_time))
 
 
 def _back(account: str, text: str) -> str:

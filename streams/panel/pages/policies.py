@@ -12,6 +12,7 @@ from streams.core.policy import FIELDS, EffectivePolicy, parse_policy
 from streams.core.refusal import Refused
 from streams.panel.forms import Form
 from streams.panel.pages import policy_fields as fields
+from streams.panel.pages.paging import page_asked_for
 from streams.panel.pages.sentences import scope_name
 from streams.panel.problems import Conflict, DecisionError, NotFound
 from streams.panel.rights import Right
@@ -23,6 +24,8 @@ from streams.panel.words import N_
 PATH = "/policies"
 WRONG, CONFLICT = 422, 409
 SUGGESTED = 500
+LONGEST_SEEN = 18
+"""Digits of a time that fit the database."""
 LEVELS: Mapping[str, str] = {
     "everyone": N_("Everyone"),
     "group": N_("Hierarchy level (group)"),
@@ -47,8 +50,7 @@ def show(visit: Visit) -> Response:
     if not scope:
         return _choices(visit, chooser, WRONG if chooser.errors else 200)
     scope = _canonical(visit, scope)
-    with visit.panel.store.reading() as connection:
-        row = rules.policy(connection, visit.reader.visible, scope)
+    row = _stored(visit, scope)
     form = fields.form_of(visit.words, None if row is None else row.policy.to_record())
     if visit.asked.get("account"):
         form = _with_account(visit, form, visit.asked["account"])
@@ -60,8 +62,7 @@ def change(visit: Visit) -> Response:
     """Update a scope's policy, or one of the form's other buttons."""
     scope = _canonical(visit, visit.form.typed("scope"))
     form, words = visit.form, visit.words
-    with visit.panel.store.reading() as connection:
-        row = rules.policy(connection, visit.reader.visible, scope)
+    row = _stored(visit, scope)
     seen = form.typed("seen")
     do = form.typed("do", "update")
     if do in UNSAVED or form.typed("drop"):
@@ -70,11 +71,10 @@ def change(visit: Visit) -> Response:
     if not form.ok:
         return _page(visit, scope, form, row, seen=seen, status=WRONG)
     try:
-        visit.decide.set_policy(scope, values, int(seen) if seen.isascii() and seen.isdigit() else None)
-    except Conflict as conflict:
-        with visit.panel.store.reading() as connection:
-            row = rules.policy(connection, visit.reader.visible, scope)
-        return _page(visit, scope, form, row, seen=str(conflict.at_ms), status=CONFLICT, conflict=conflict)
+        visit.decide.set_policy(scope, values, _seen_ms(seen))
+    except Conflict:
+        row = _stored(visit, scope)
+        return _page(visit, scope, form, row, seen=_seen(row), status=CONFLICT, conflict=True)
     except Refused as refusal:
         form.refused("", refusal)
         return _page(visit, scope, form, row, seen=seen, status=WRONG)
@@ -94,7 +94,10 @@ def ask_inherit(visit: Visit) -> Response:
 def inherit(visit: Visit) -> Response:
     """Superior level settings: all fields of a scope inherit."""
     scope = _canonical(visit, visit.form.typed("scope"))
-    visit.decide.inherit(scope)
+    try:
+        visit.decide.inherit(scope, _seen_ms(visit.form.typed("seen")))
+    except Conflict:
+        return _asked(visit, "inherit", scope, conflict=True)
     name = scope_name(visit.words, scope)
     return visit.go(address(scope), visit.gettext("Every field of %(scope)s inherits now.", scope=name))
 
@@ -109,7 +112,10 @@ def ask_reset(visit: Visit) -> Response:
 def reset(visit: Visit) -> Response:
     """Reset: zeros, so that the feature is off in a scope."""
     scope = _canonical(visit, visit.form.typed("scope"))
-    visit.decide.reset_policy(scope)
+    try:
+        visit.decide.reset_policy(scope, _seen_ms(visit.form.typed("seen")))
+    except Conflict:
+        return _asked(visit, "reset", scope, conflict=True)
     name = scope_name(visit.words, scope)
     return visit.go(address(scope), visit.gettext("Detection is off for %(scope)s now.", scope=name))
 
@@ -120,9 +126,25 @@ def address(scope: str) -> str:
 
 
 def _confirm(visit: Visit, what: str) -> Response:
-    scope = _canonical(visit, visit.asked.get("scope", ""))
-    name = scope_name(visit.words, scope)
-    return visit.page("pages/policy_confirm.html", what=what, scope=scope, name=name, back=address(scope), path=PATH)
+    return _asked(visit, what, _canonical(visit, visit.asked.get("scope", "")), seen=visit.asked.get("seen"))
+
+
+def _asked(visit: Visit, what: str, scope: str, *, seen: str | None = None, conflict: bool = False) -> Response:
+    """The question; `seen` as the policy's page had it, so that what was saved since that page is not lost either."""
+    row = _stored(visit, scope)
+    return visit.page(
+        "pages/policy_confirm.html",
+        CONFLICT if conflict else 200,
+        what=what,
+        scope=scope,
+        name=scope_name(visit.words, scope),
+        back=address(scope),
+        path=PATH,
+        row=row,
+        seen=_seen(row) if seen is None else seen,
+        conflict=conflict,
+        values=[] if row is None else _set(visit, row),
+    )
 
 
 def _canonical(visit: Visit, text: str) -> str:
@@ -160,7 +182,7 @@ def _chosen(visit: Visit, form: Form) -> str | None:
 def _choices(visit: Visit, chooser: Form, status: int) -> Response:
     visible = visit.reader.visible
     with visit.panel.store.reading() as connection:
-        rows = rules.policies(connection, visible)[:SUGGESTED]
+        page = page_asked_for(visit, lambda at: rules.listed_policies(connection, visible, cursor=at))
         names = [*rules.groups(connection, visible)[:SUGGESTED]]
         names += [row.domain for row in rules.domains(connection, visible, most=SUGGESTED)]
     return visit.page(
@@ -173,7 +195,9 @@ def _choices(visit: Visit, chooser: Form, status: int) -> Response:
             if level != EVERYONE or visit.covers(EVERYONE)
         ],
         names=names,
-        rows=[(row, _set(visit, row)) for row in rows],
+        rows=[(row, _set(visit, row)) for row in page.rows],
+        next=f"{PATH}?{urlencode({'at': page.next})}" if page.next else "",
+        previous=f"{PATH}?{urlencode({'at': page.previous})}" if page.previous else "",
         address=address,
         scope_name=scope_name,
     )
@@ -197,7 +221,7 @@ def _page(
     *,
     seen: str,
     status: int = 200,
-    conflict: Conflict | None = None,
+    conflict: bool = False,
 ) -> Response:
     words = visit.words
     with visit.panel.store.reading() as connection:
@@ -213,7 +237,7 @@ def _page(
         row=row,
         seen=seen,
         conflict=conflict,
-        stored={} if row is None else row.policy.to_record(),
+        values=[] if row is None else _set(visit, row),
         may=visit.may(Right.CHANGE_RULES, scope),
         boxes=fields,
         inherited={
@@ -223,7 +247,6 @@ def _page(
         named=[(code, country_name(words, code)) for code in fields.typed_codes(form)],
         modes={mode: visit.gettext(text) for mode, text in fields.MODE_NAMES.items()},
         preview=_preview(visit, book, scope, form),
-        shown=fields.shown,
         scope_name=scope_name,
     )
 
@@ -290,5 +313,15 @@ def _with_account(visit: Visit, form: Form, account: str) -> Form:
     return fields.changed(form, visit.words, {"account": [account[:320]]})
 
 
+def _stored(visit: Visit, scope: str) -> rules.PolicyRow | None:
+    with visit.panel.store.reading() as connection:
+        return rules.policy(connection, visit.reader.visible, scope)
+
+
 def _seen(row: rules.PolicyRow | None) -> str:
     return "" if row is None else str(row.time_ms)
+
+
+def _seen_ms(text: str) -> int | None:
+    """The time that a form carries, in ms; None for a policy that was not there, and for what no page of ours sends."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_SEEN else None

@@ -9,6 +9,7 @@ from streams.panel.people.scopes import chosen_scopes
 from streams.panel.problems import NotFound
 from streams.panel.rights import Open, Role
 from streams.panel.store import sign_in
+from streams.panel.store.visible import EVERYTHING_SCOPE
 from streams.panel.tokens import hash_of, new_token
 from streams.panel.web import Pages, Visit
 
@@ -34,6 +35,8 @@ def make(visit: Visit) -> Response:
     name = form.text("name", required=True, longest=80)
     role = form.choice("role", [role.value for role in Role if reader.outranks(role)])
     scopes = chosen_scopes(visit)
+    if role == Role.OWNER and EVERYTHING_SCOPE not in scopes:
+        form.wrong("scopes", visit.gettext("An owner sees everything: choose everything, or a lower role."))
     days = form.number("days", 1, LONGEST_DAYS)
     if not form.ok or not is_confirmed(visit):
         return _form_page(visit, 422)

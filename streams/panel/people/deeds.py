@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from streams.panel.store.audit import Deed
-from streams.panel.templating import DASH
+from streams.panel.templating import DASH, gmt_text
 from streams.panel.words import N_, Words
 
 FAMILIES: Mapping[str, str] = {
@@ -59,6 +59,8 @@ TEXTS: Mapping[str, str] = {
 
 QUIET = ("actor", "time", "scope", "domain", "network")
 """Fields of records that the line says already."""
+TIMES = ("expires",)
+"""Fields that are times in ms."""
 LONGEST_VALUE = 200
 
 
@@ -76,15 +78,17 @@ def details(words: Words, deed: Deed) -> list[tuple[str, str]]:
         old, new = before.get(name), after.get(name)
         if name in QUIET or old == new:
             continue
-        shown = _shown(words, new)
-        found.append((name.replace("_", " "), f"{_shown(words, old)} → {shown}" if name in before else shown))
+        shown = _shown(words, name, new)
+        found.append((name.replace("_", " "), f"{_shown(words, name, old)} → {shown}" if name in before else shown))
     return found
 
 
-def _shown(words: Words, value: Any) -> str:
+def _shown(words: Words, name: str, value: Any) -> str:
     if value is None or value in ([], ""):
         return DASH
     if isinstance(value, bool):
         return words.gettext("yes") if value else words.gettext("no")
+    if name in TIMES:
+        return gmt_text(value)
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"

@@ -75,6 +75,8 @@ def parse_cursor(text: str | None, sort: str, kinds: Sequence[type]) -> Cursor |
             raise ValueError
         if any(isinstance(value, int) and abs(value) >= 1 << 63 for value in values):
             raise ValueError
+        if any(isinstance(value, str) and "\0" in value for value in values):  # which PostgreSQL takes in no text
+            raise ValueError
     except (ValueError, TypeError) as error:
         raise UsageError(
             "This address of a page is not complete, or of another list: begin with the first page"
@@ -121,7 +123,7 @@ def page_of(
     backwards = cursor is not None and cursor.backwards
     edge = broken_off if broken_off is not None else order.key(kept[-1]) if kept else None
     onward = Cursor(order.name, edge, backwards).text() if more and edge is not None else None
-    start = order.key(kept[0]) if kept else None if cursor is None else _at(cursor)
+    start = order.key(kept[0]) if kept else None if cursor is None else _at(order, cursor)
     back = Cursor(order.name, start, not backwards).text() if cursor is not None and start is not None else None
     if backwards:
         kept.reverse()
@@ -129,9 +131,9 @@ def page_of(
     return Page(tuple(kept), onward, back, broken_off is not None)
 
 
-def _at(cursor: Cursor) -> tuple[Value, ...]:
+def _at(order: Order, cursor: Cursor) -> tuple[Value, ...]:
     """Where an empty page turns back: so that the row at its cursor, which the page before it showed, comes again."""
-    return (*cursor.values[:-1], BEYOND_ALL if cursor.backwards else "")
+    return (*cursor.values[:-1], BEYOND_ALL if cursor.backwards == order.falling else "")
 
 
 def whole(page: Callable[[str | None], Page[Row]]) -> Iterator[Row]:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, case, select
 
 from streams.core.accounts import EVERYONE
 from streams.core.book import RuleBook
 from streams.core.policy import EffectivePolicy, Policy, parse_policy
+from streams.panel.store.cursors import MOST, PAGE, Order, Page, page_of
 from streams.panel.store.progress import numbers
 from streams.panel.store.tables import DOMAIN, POLICY, SAFE_NETWORK
 from streams.panel.store.visible import Visible
@@ -24,6 +25,16 @@ class PolicyRow:
     policy: Policy
     actor: str
     time_ms: int
+
+    @property
+    def width(self) -> int:
+        """How wide the scope is: 0 is the widest."""
+        return WIDTHS.index(self.scope.partition(":")[0])
+
+
+WIDTHS = (EVERYONE, "group", "domain", "account")
+ORDER = Order("widest", ("width", "scope"), (int, str), falling=False)
+"""Few scopes are wide and hold for many; the many of single accounts come last."""
 
 
 class Book:
@@ -58,6 +69,18 @@ def policies(connection: Connection, visible: Visible) -> tuple[PolicyRow, ...]:
     """All policies in view, by scope."""
     query = select(POLICY).where(visible.scope(POLICY.c.domain, POLICY.c.group)).order_by(POLICY.c.scope)
     return tuple(_policy(row) for row in connection.execute(query))
+
+
+def listed_policies(
+    connection: Connection, visible: Visible, *, cursor: str | None = None, size: int = PAGE
+) -> Page[PolicyRow]:
+    """One page of policies in view: everyone, groups, domains, accounts. Raises UsageError for a bad cursor."""
+    found, size, scope = ORDER.parse(cursor), min(size, MOST), POLICY.c.scope
+    wide = [(scope == EVERYONE, 0), *((scope.startswith(f"{kind}:"), WIDTHS.index(kind)) for kind in WIDTHS[1:-1])]
+    width = case(*wide, else_=len(WIDTHS) - 1).label("width")
+    seen = select(POLICY, width).where(visible.scope(POLICY.c.domain, POLICY.c.group)).subquery()
+    rows = connection.execute(ORDER.sort(select(seen), seen.c, found).limit(size + 1)).all()
+    return page_of([_policy(row) for row in rows], ORDER, found, size)
 
 
 def inherited(book: RuleBook, scope: str) -> dict[str, Any]:

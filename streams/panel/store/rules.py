@@ -6,7 +6,7 @@ tables; there is no second resolution.
 """
 
 from streams.panel.store.hierarchy import DomainRow, GroupNode, Tree, domain, domains, groups, tree
-from streams.panel.store.policies import Book, PolicyRow, above, inherited, policies, policy
+from streams.panel.store.policies import Book, PolicyRow, above, inherited, listed_policies, policies, policy
 from streams.panel.store.safe_networks import (
     Coverage,
     Covered,
@@ -33,6 +33,7 @@ __all__ = [
     "domains",
     "groups",
     "inherited",
+    "listed_policies",
     "policies",
     "policy",
     "safe_network",

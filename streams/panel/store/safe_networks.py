@@ -15,6 +15,8 @@ from streams.panel.store.visible import Visible, below
 
 COUNTED = 2_000
 """How far the accounts and networks that would be covered are counted."""
+MOST_LETTERS = 50
+"""Letters beyond ASCII of a searched text that are found in both cases: more than an alphabet has."""
 FEW_NETWORKS = 20_000
 """Networks of a scope that are all looked at, rather than all networks inside."""
 
@@ -142,7 +144,8 @@ def _matches(connection: Connection, text: str) -> ColumnElement[bool]:
     c = SAFE_NETWORK.c
     lower = text.lower()
     parts: list[ColumnElement[bool]] = [
-        func.lower(column).contains(lower, autoescape=True) for column in (c.scope, c.network, c.description, c.actor)
+        _folded(column, lower).contains(lower, autoescape=True)
+        for column in (c.scope, c.network, c.description, c.actor)
     ]
     try:
         asked = parse_network(text)
@@ -150,6 +153,16 @@ def _matches(connection: Connection, text: str) -> ColumnElement[bool]:
         return or_(*parts)
     around = [network for network in _known(connection) if contains(parse_network(network), asked)]
     return or_(*parts, c.network.in_(around))
+
+
+def _folded(column: ColumnElement[str], lower: str) -> ColumnElement[str]:
+    """A column in lower case as far as a text asks for it: `lower` of both databases knows the letters of ASCII alone."""
+    folded: ColumnElement[str] = func.lower(column)
+    for letter in sorted(set(lower))[-MOST_LETTERS:]:
+        capital = letter.upper()
+        if not letter.isascii() and capital != letter:
+            folded = func.replace(folded, capital, letter)
+    return folded
 
 
 def _known(connection: Connection) -> list[str]:

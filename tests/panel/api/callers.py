@@ -14,7 +14,7 @@ MAKER = "maker@own.example"
 
 
 def token(site: Site, role: Role, *scopes: str, maker: Role = Role.OWNER, expires_ms: int | None = None) -> str:
-    """A new token of a person who has at least its role, and everything as scope."""
+    """A new token of a person who has at least its role, and everything as scope; an owner's has that too, if none is named."""
     made = TOKEN_PREFIX + new_token()
     now_ms = site.panel.now_ms()
     with site.panel.store.writing() as connection:
@@ -30,7 +30,7 @@ def token(site: Site, role: Role, *scopes: str, maker: Role = Role.OWNER, expire
             name="test",
             person_id=number,
             role=role.value,
-            scopes=scopes,
+            scopes=scopes or (("everything",) if role is Role.OWNER else ()),
             now_ms=now_ms,
             expires_ms=expires_ms,
         )

@@ -135,6 +135,15 @@ async def test_a_token_is_never_worth_more_than_its_maker(site: Site) -> None:
     assert (await program("GET", "/incidents")).status_code == 401
 
 
+async def test_a_token_of_an_owner_with_a_smaller_scope_opens_nothing(site: Site) -> None:
+    """There are such from before they were refused, and they would open everything."""
+    narrow = Program(site, token(site, Role.OWNER, f"domain:{OWN}"))
+    whole = Program(site, token(site, Role.OWNER, "everything"))
+
+    assert (await narrow("GET", "/incidents")).status_code == 401
+    assert (await whole("GET", "/incidents")).status_code == 200
+
+
 def change(site: Site, *scopes: str, **values: object) -> None:
     """Change the person whose tokens they are."""
     with site.panel.store.writing() as connection:

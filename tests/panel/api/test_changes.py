@@ -30,6 +30,8 @@ async def test_rules_are_set_read_and_taken_back(live_site: Site) -> None:
     assert (effective["allowed_ips"], effective["origins"]["allowed_ips"]) == (3, "domain:example.org")
     assert (await program("DELETE", "/policies/domain:example.org")).status_code == 204
     assert (await program("GET", "/policies")).json() == []
+    removed = await program("PUT", "/policies/domain:example.org", {**wanted, "seen_ms": stored["time_ms"]})
+    assert (removed.status_code, removed.json()["changed_by"], removed.json()["changed_ms"]) == (409, None, None)
 
     safe = {"scope": f"account:{ACCOUNT}", "network": "192.0.2.7/24", "description": "the hotel"}
     assert (await program("POST", "/safe-networks", safe)).status_code == 204

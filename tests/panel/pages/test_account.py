@@ -1,6 +1,7 @@
 """Recent login activity, orders and the dialog "Mark as safe", with a worker that answers."""
 
 from typing import Any
+from urllib.parse import quote
 
 from tests.eventually import eventually
 from tests.panel.pages.house import House
@@ -86,6 +87,49 @@ def test_an_account_is_found_by_its_address_or_a_part_of_its_name(house: House) 
     assert PATH in visitor.get("/accounts?q=AN").links
     assert "No account found" in visitor.get("/accounts?q=zzz").text
     assert "Which account?" in visitor.get("/accounts").text
+
+
+def test_an_account_with_many_incidents_hides_no_other(house: House) -> None:
+    """Accounts are counted, not incidents looked through; a reader of one domain finds those of that domain."""
+    for number in range(105):
+        opened = NOW_MS - HOUR_MS - number
+        house.tell(told(taken_over(opened, account="info@example.org", number=str(number + 1))))
+    house.tell(told(taken_over(NOW_MS - 5 * DAY_MS, account="info-shop@example.org", number="500")))
+    house.tell(told(taken_over(NOW_MS - 6 * DAY_MS, account="info@other.example", number="501")))
+
+    rows = house.visitor().get("/accounts?q=INFO").rows
+    own = house.visitor("reader", "domain:other.example").get("/accounts?q=info").rows
+
+    assert [row.split()[0] for row in rows[1:]] == ["info@example.org", "info-shop@example.org", "info@other.example"]
+    assert [row.split()[-1] for row in rows[1:]] == ["105", "1", "1"]
+    assert [row.split()[0] for row in own[1:]] == ["info@other.example"]
+
+
+def test_more_accounts_than_are_listed_are_said_to_be_there(house: House) -> None:
+    """Or nobody would know that there is more to find."""
+    for number in range(101):
+        house.tell(told(taken_over(NOW_MS - HOUR_MS - number, account=f"u{number}@example.org", number=str(number))))
+    visitor = house.visitor()
+
+    assert "More accounts have this in their name" in visitor.get("/accounts?q=u").text
+    assert "More accounts" not in visitor.get("/accounts?q=u10").text
+
+
+def test_a_name_of_any_length_has_an_address(house: House) -> None:
+    """A letter may be twelve characters there."""
+    name = "\U00020000" * 308 + "@example.org"
+
+    assert house.visitor().get(f"/accounts?q={quote(name)}").leads_to == f"/accounts/{quote(name, safe='@')}"
+
+
+def test_the_dialog_says_how_long_a_block_is_that_names_no_time(house: House) -> None:
+    """As the policy says where it says something, else the longest."""
+    house.tell([policy("everyone", block_time=0)])
+    asked = house.visitor().get(f"{PATH}/block").text
+    house.tell([policy("everyone", block_time=90)])
+
+    assert "Empty: 30 days, since the policy names no time." in asked
+    assert "Empty: 1 h 30 min, as the policy says." in house.visitor().get(f"{PATH}/block").text
 
 
 def test_a_foreign_account_is_as_if_it_were_not_there(house: House) -> None:

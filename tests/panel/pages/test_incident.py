@@ -1,5 +1,7 @@
 """One incident, as people use it."""
 
+import pytest
+
 from tests.panel.pages.house import House
 from tests.panel.pages.records import (
     DAY_MS,
@@ -94,6 +96,20 @@ def test_a_review_needs_a_verdict_and_keeps_the_note_that_was_typed(house: House
     assert page.status == 422
     assert page.beside("verdict") == "Choose one of those offered."
     assert page.fields["note"] == ["called twice"]
+
+
+def test_a_review_that_kafka_does_not_take_keeps_what_was_typed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notes take long to write; the page says what is wrong."""
+    monkeypatch.setattr("streams.panel.outbox.ACKNOWLEDGED_WITHIN_S", 0.3)
+    house.tell(told(travelling()))
+    house.panel.outbox.start()
+
+    page = house.visitor().post(f"{ON_THE_WAY}/review", verdict="other", note="called twice")
+
+    assert page.status == 422
+    assert page.fields["note"] == ["called twice"]
+    assert page.fields["verdict"] == ["other"]
+    assert 'role="alert"' in page.html
 
 
 def test_a_review_reaches_the_topic_and_is_shown_with_its_note(live_house: House) -> None:

@@ -3,6 +3,8 @@
 import csv
 from io import StringIO
 
+from streams.panel.api.answers import LATEST_MS
+from streams.panel.store import people
 from tests.panel.pages.house import House
 from tests.panel.pages.records import DAY_MS, FOREIGNER, HOUR_MS, NOW_MS, THIEF, block, domain, safe, taken_over, told
 
@@ -89,6 +91,22 @@ def test_safe_networks_are_found_by_an_address_inside_a_word_or_a_scope(house: H
     assert "203.0.113.0/24" not in visitor.get(f"{SAFE}?text=FAIR").text
     assert "203.0.113.0/24" not in visitor.get(f"{SAFE}?scope=domain:example.org").text
     assert "is no scope" in visitor.get(f"{SAFE}?scope=nonsense").beside("scope")
+
+
+def test_a_network_that_ends_with_the_calendar_is_shown_in_every_zone(house: House) -> None:
+    """East of GMT the year 9999 is over earlier: its last hours are shown in GMT."""
+    house.tell([safe("everyone", "203.0.113.0/24", expires=LATEST_MS)])
+    for zone in ("Europe/Berlin", "America/New_York", ""):
+        visitor = house.visitor()
+        with house.panel.store.writing() as connection:
+            person = people.by_name(connection, visitor.name)
+            assert person is not None
+            people.change(connection, person.id, zone=zone)
+
+        page = visitor.get(SAFE)
+
+        assert page.status == 200
+        assert "9999-12-31" in page.text
 
 
 def test_a_network_is_added_by_hand_with_all_mistakes_named_at_once(house: House) -> None:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.panel.pages.house import House
 from tests.panel.pages.records import domain, policy
 
@@ -76,6 +78,23 @@ def test_the_list_names_every_scope_with_settings_of_its_own(house: House) -> No
     rows = visitor.get("/policies").rows
     assert any(row.startswith("domain example.org Number of different IPs: 2") for row in rows)
     assert any(row.startswith("everyone Time window: 1 h") for row in rows)
+
+
+def test_the_list_begins_with_the_widest_scopes_and_has_further_pages(house: House) -> None:
+    """However many accounts have a policy of their own, those of everyone and of domains are on the first page."""
+    house.tell([*rules(), *(policy(f"account:u{number:03}@example.org", allowed_ips=9) for number in range(120))])
+    visitor = house.visitor()
+
+    pages = [visitor.get("/policies")]
+    while more := [link for link in pages[-1].links if "at=" in link][(len(pages) > 1) :]:
+        pages.append(visitor.get(more[0]))
+    back = visitor.get(next(link for link in pages[-1].links if "at=" in link))
+
+    scopes = [row.split(" ")[:2] for page in pages for row in page.rows if not row.startswith("Scope")]
+    assert [row[0] for row in scopes[:4]] == ["everyone", "group", "domain", "account"]
+    assert len(scopes) == len({" ".join(row) for row in scopes}) == 123
+    assert back.rows == pages[-2].rows
+    assert visitor.get("/policies?at=nonsense").status == 400
 
 
 def test_bad_input_gets_the_sentence_beside_its_field_and_what_was_typed_stays(house: House) -> None:
@@ -180,6 +199,53 @@ def test_somebody_who_saved_in_between_is_not_overwritten_unseen(live_house: Hou
     assert second.get(EVERYONE).fields["allowed_ips"] == ["2"]
 
 
+def test_a_policy_that_was_removed_in_between_can_be_saved_all_the_same(live_house: House) -> None:
+    """The second one learns that it is gone, not of a nobody in 1970, and the next press saves."""
+    first, second = live_house.visitor(), live_house.visitor("administrator")
+    first.post("/policies", scope="everyone", seen="", do="update", allowed_ips="9")
+    seen = second.get(EVERYONE).fields["seen"][0]
+    first.post("/policies/inherit", scope="everyone", seen=seen)
+
+    late = second.post("/policies", scope="everyone", seen=seen, do="update", allowed_ips="2")
+    again = second.post("/policies", scope="everyone", seen=late.fields["seen"][0], do="update", allowed_ips="2")
+
+    assert late.status == 409
+    assert "Somebody has removed this policy in between." in late.text
+    assert "1970" not in late.text
+    assert late.fields["seen"] == [""]
+    assert again.status == 303, again.text
+
+
+@pytest.mark.parametrize("what", ["inherit", "reset"])
+def test_a_question_opened_earlier_does_not_take_away_what_was_saved_since(live_house: House, what: str) -> None:
+    """It says what is stored now, and asks again."""
+    first, second = live_house.visitor(), live_house.visitor("administrator")
+    [link] = [link for link in second.get(EVERYONE).links if link.startswith(f"/policies/{what}")]
+    first.post("/policies", scope="everyone", seen="", do="update", allowed_ips="9")
+
+    asked = second.get(link)
+    late = second.post(f"/policies/{what}", scope="everyone", seen=asked.fields["seen"][0])
+    kept = first.get(EVERYONE)
+    again = second.post(f"/policies/{what}", scope="everyone", seen=late.fields["seen"][0])
+
+    assert asked.fields["seen"] == [""]
+    assert late.status == 409
+    assert "Somebody has saved this policy in between" in late.text
+    assert first.name in late.text
+    assert "Number of different IPs: 9" in late.text
+    assert kept.fields["allowed_ips"] == ["9"]
+    assert again.status == 303
+
+
+def test_a_time_that_no_form_of_ours_carries_is_none(live_house: House) -> None:
+    """Digits without end are no fault of the panel."""
+    visitor = live_house.visitor()
+    visitor.post("/policies", scope="everyone", seen="", do="update", allowed_ips="9")
+
+    assert visitor.post("/policies", scope="everyone", seen="9" * 5000, do="update").status == 409
+    assert visitor.post("/policies/reset", scope="everyone", seen="9" * 5000).status == 409
+
+
 def test_superior_level_settings_and_reset_ask_first_and_then_do_what_they_say(live_house: House) -> None:
     """Inherit everything, or switch everything off, whatever is set above."""
     visitor = live_house.visitor()
@@ -187,7 +253,8 @@ def test_superior_level_settings_and_reset_ask_first_and_then_do_what_they_say(l
 
     asked = visitor.get("/policies/reset?scope=domain:example.org")
     reset = visitor.get(visitor.post("/policies/reset", scope="domain:example.org").leads_to)
-    inherits = visitor.get(visitor.post("/policies/inherit", scope="domain:example.org").leads_to)
+    seen = visitor.get("/policies/inherit?scope=domain:example.org").fields["seen"][0]
+    inherits = visitor.get(visitor.post("/policies/inherit", scope="domain:example.org", seen=seen).leads_to)
 
     assert "Every number here becomes 0" in asked.text
     assert [reset.fields[name][0] for name in NUMBERS] == ["0", "0", "0", "0", "0", "", ""]

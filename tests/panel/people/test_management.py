@@ -5,9 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
+from streams.panel.people.deeds import details
 from streams.panel.rights import Role
 from streams.panel.store import people, sign_in
+from streams.panel.store.audit import Deed
+from streams.panel.templating import DASH
 from streams.panel.tokens import hash_of
+from streams.panel.words import words_of
 from tests.panel.visitors import PASSWORD, Site, text_of, token_of
 
 OWNER = "owner@example.org"
@@ -177,6 +181,19 @@ async def test_a_token_is_shown_once_and_never_more_than_its_maker(site: Site) -
     assert (found.role, found.scopes) == ("reader", ("domain:example.org",))
 
 
+async def test_a_token_of_an_owner_has_no_smaller_scope(site: Site) -> None:
+    """It would open everything none the less: whoever makes it is told so."""
+    browser = await site.signed_in("owner@example.org", Role.OWNER, "everything")
+    fields = {"name": "dashboard", "role": "owner", "scopes": "example.org", "days": "30", "current": PASSWORD}
+
+    narrow = await browser.send("/profile/tokens/new", fields)
+    whole = await browser.send("/profile/tokens/new", {**fields, "scopes": "", "everything": "1"})
+    lower = await browser.send("/profile/tokens/new", {**fields, "role": "administrator"})
+
+    assert [answer.status_code for answer in (narrow, whole, lower)] == [422, 200, 200]
+    assert "An owner sees everything: choose everything, or a lower role." in narrow.text
+
+
 async def test_the_audit_shows_only_ones_own_scope(site: Site) -> None:
     """What concerns people of other scopes is not listed."""
     await site.signed_in("bert@other.example", Role.READER, "domain:other.example")
@@ -197,3 +214,11 @@ async def test_the_audit_is_filtered(site: Site) -> None:
     assert "carol@example.org" not in (await browser.get("/audit?action=policy.")).text
     assert (await browser.get("/audit?since=yesterday&until=9999-12-31&action=x")).status_code == 200
     assert (await browser.get("/audit?from=nonsense")).status_code == 404
+
+
+def test_an_expiry_is_told_as_a_time() -> None:
+    """Nobody reads milliseconds."""
+    told = ({"expires": None}, {"expires": 1_767_225_600_000})
+    deed = Deed("1", 0, "anna", "safe.add", "everyone", "", "192.0.2.0/24", "", *told, "")
+
+    assert details(words_of("en"), deed) == [("expires", f"{DASH} → 2026-01-01 00:00 GMT")]

@@ -275,7 +275,11 @@ def test_what_cannot_be_asked_for_is_refused(filled: Store, wanted: Wanted, why:
 
 
 @pytest.mark.parametrize(
-    "cursor", ["x", "WyJuZXdlc3QiXQ", "é", "A" * 3000, "bnVsbA", "WyJuZXdlc3QiLGZhbHNlLDEuNSwiYSJd"]
+    "cursor",
+    [
+        *("x", "WyJuZXdlc3QiXQ", "é", "A" * 3000, "bnVsbA", "WyJuZXdlc3QiLGZhbHNlLDEuNSwiYSJd"),
+        "WyJuZXdlc3QiLGZhbHNlLDUsImFcdTAwMDAiXQ",  # with a NUL
+    ],
 )
 def test_a_cursor_that_is_none_is_refused(filled: Store, cursor: str) -> None:
     """Anything may stand in an address."""

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from streams.core.addresses import contains, parse_network
 from streams.core.refusal import Refused
 from streams.panel.store import EVERYTHING, Store, Visible, rules, safe_networks
+from streams.panel.store.cursors import Cursor, Page, whole
 from streams.panel.store.spellings import spellings
 from tests.panel.store.feeding import Told, fill
 from tests.panel.store.population import START_MS, Population, Record
@@ -117,6 +118,23 @@ def test_rules_of_others_are_not_shown(store: Store) -> None:
     assert seen[DOMAIN] == ["account:x@one.example", "domain:one.example"]
 
 
+def test_policies_come_in_pages_the_widest_scopes_first(store: Store) -> None:
+    """All of them once, forwards and backwards; an empty page behind the last one leads back to it."""
+    scopes = ["everyone", "group:a", "group:a/b", "domain:one.example", "account:x@one.example"]
+    fill(store, [*HIERARCHY, *map(policy, reversed(scopes))])
+    with store.reading() as connection:
+
+        def page(cursor: str | None) -> Page[rules.PolicyRow]:
+            return rules.listed_policies(connection, EVERYTHING, cursor=cursor, size=2)
+
+        assert [row.scope for row in whole(page)] == scopes
+        second = page(page(None).next)
+        assert [row.scope for row in page(second.previous).rows] == scopes[:2]
+        behind = page(Cursor("widest", (3, scopes[-1])).text())
+        assert behind.rows == ()
+        assert [row.scope for row in page(behind.previous).rows] == scopes[-2:]
+
+
 def test_the_tree_has_what_is_in_view(store: Store) -> None:
     """Levels between, domains without a group, and counts with all below; a reader of a branch sees the branch."""
     fill(store, HIERARCHY)
@@ -159,6 +177,16 @@ def test_safe_networks_are_found_page_by_page_and_by_an_address_inside(store: St
     assert back == first
     assert [row.network for row in inside.rows] == ["10.3.0.0/16"]
     assert [row.network for row in named.rows] == ["10.4.0.0/16"]
+
+
+@pytest.mark.parametrize("text", ["Österreich", "österreich", "ÖSTERREICH", "büro ö", "ŁÓDŹ"])
+def test_a_word_is_found_in_any_case_beyond_ascii_too(store: Store, text: str) -> None:
+    """The databases alone know the cases of ASCII."""
+    fill(store, [safe("everyone", "10.1.0.0/16", description="Büro Österreich, Łódź"), safe("everyone", "10.2.0.0/16")])
+    with store.reading() as connection:
+        found = rules.safe_networks(connection, EVERYTHING, rules.SafeWanted(text=text)).rows
+
+    assert [row.network for row in found] == ["10.1.0.0/16"]
 
 
 def test_a_removed_safe_network_is_gone_and_an_expired_one_is_listed(store: Store) -> None:
