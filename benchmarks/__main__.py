@@ -12,7 +12,7 @@ from benchmarks.harness import results, table
 SIZES: dict[str, dict[str, Any]] = {
     "worker": {"logins": 1_000_000, "accounts": 100_000, "rounds": 3, "systems": ""},
     "latency": {"accounts": 100_000, "seconds": 5},
-    "state": {"states": "100000,1000000,5000000", "logins": 100_000},
+    "state": {"states": "100000,1000000,5000000", "logins": 1_000_000},
     "recovery": {"accounts": 1_000_000, "rounds": 3},
     "scale": {"logins": 500_000, "accounts": 50_000, "rounds": 1},
     "codec": {"records": 5_000, "rounds": 5},
