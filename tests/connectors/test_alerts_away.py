@@ -229,7 +229,7 @@ def test_a_producer_that_will_never_write_again_is_replaced(embedded: EmbeddedBr
     with uncollected():
         before = kafka_clients()
         outlet = TopicOutlet(embedded.settings)
-        with pytest.raises(AwayError, match="Cluster authorization failed|line FATAL on standard error"):
+        with pytest.raises(AwayError, match=r"Cluster authorization failed|line FATAL on standard error"):
             outlet.deliver("user@example.org", EVENT)
         assert kafka_clients() <= before + 1
         outlet.deliver("user@example.org", EVENT)
