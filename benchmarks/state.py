@@ -54,8 +54,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Rows per number of accounts, and one for accounts of 64 networks."""
     sizes = [int(size) for size in options.states.split(",")]
     rows = [_apart(size, USUAL, options) for size in [SMALL, *sizes]]
-    many = _apart(min(ACCOUNTS_OF_MANY, max(sizes)), MANY, options)
-    del many["engine_cpu_us"]  # nobody's usual account: with 64 networks in turn every login would be judged in full
+    many = _apart(min(ACCOUNTS_OF_MANY, max(sizes)), MANY, argparse.Namespace(logins=BATCH, seed=options.seed))
+    del many["engine_cpu_us"]  # nobody's usual account: with 64 networks in turn every login is judged in full
     for row in rows:
         with Kafka() as kafka:
             row.update(_on_kafka(kafka, row["accounts"], options))
