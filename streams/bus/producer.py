@@ -28,6 +28,8 @@ Headers = Sequence[tuple[str, bytes]]
 QUEUE_WAIT_S = 0.05
 POLL_S = 0.1
 ENDED = "librdkafka has ended this producer, and its line FATAL on standard error says why"
+PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)  # noqa: SLF001
+"""What becomes of the records of a producer that has ended; they may be told of before the reason is."""
 PURGE_S = 1.0
 """librdkafka needs far less to give up its records."""
 
@@ -234,7 +236,8 @@ class Producer:
 
     def _undelivered(self, error: KafkaError, message: Message, on_delivery: OnDelivery | None) -> None:
         if not self._gives_up:  # otherwise `close` has said so
-            self._lost(_delivery_error(message.topic() or "", error.str()), on_delivery)
+            why = ENDED if error.code() in PURGED else error.str()
+            self._lost(_delivery_error(message.topic() or "", why), on_delivery)
 
     def _lost(self, error: DeliveryError, on_delivery: OnDelivery | None) -> None:
         """Remember a lost record unless the caller takes it."""
