@@ -141,14 +141,11 @@ def _set_config(admin: AdminClient, settings: Settings, names: Sequence[str], na
         except KafkaException as error:
             if error.args[0].code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):  # noqa: SLF001
                 raise unavailable(settings, error) from error
-            missing = error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+            todo = "Give this user the right to alter topic configurations"
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                todo = "Run `loginwatch topics create`"
             raise TopicError(
-                f"Kafka refuses to set {name}={value} of topic {resource.name}: {reason(error)}. "
-                + (
-                    "Run `loginwatch topics create`"
-                    if missing
-                    else "Give this user the right to alter topic configurations"
-                )
+                f"Kafka refuses to set {name}={value} of topic {resource.name}: {reason(error)}. {todo}"
             ) from error
 
 
