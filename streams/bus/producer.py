@@ -164,6 +164,12 @@ class Producer:
                 self._thread.join()
             self._let_go()
 
+    def give_up(self) -> None:
+        """`close` for one that is of no more use: nothing is flushed, nobody waits, and no `on_delivery` is told any more."""
+        self._gives_up = True
+        self._stop.set()
+        threading.Thread(target=self._let_go, name="kafka-producer-end", daemon=True).start()
+
     def _let_go(self) -> None:
         """The client holds this object by its callbacks: unless it is forgotten here, only a look for garbage ends it."""
         if len(self._client):
@@ -218,6 +224,8 @@ class Producer:
         self, on_delivery: OnDelivery, on_placed: OnPlaced | None
     ) -> Callable[[KafkaError | None, Message], None]:
         def delivered(error: KafkaError | None, message: Message) -> None:
+            if self._gives_up:
+                return
             if error is None:
                 self.last_error = None
                 if on_placed is not None:
@@ -231,13 +239,12 @@ class Producer:
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
             self.last_error = None
-        else:
+        elif not self._gives_up:  # otherwise `close` has said so
             self._undelivered(error, message, None)
 
     def _undelivered(self, error: KafkaError, message: Message, on_delivery: OnDelivery | None) -> None:
-        if not self._gives_up:  # otherwise `close` has said so
-            why = ENDED if error.code() in PURGED else error.str()
-            self._lost(_delivery_error(message.topic() or "", why), on_delivery)
+        why = ENDED if error.code() in PURGED else error.str()
+        self._lost(_delivery_error(message.topic() or "", why), on_delivery)
 
     def _lost(self, error: DeliveryError, on_delivery: OnDelivery | None) -> None:
         """Remember a lost record unless the caller takes it."""

@@ -88,7 +88,7 @@ class Gateway(AnsweringDoor):
             self._listener_of(options),
             views=(self._view, self._weakforced.view),
             blocks=blocks,
-            held=(blocks, self._weakforced.lists),
+            held=(blocks, self._weakforced),
             reports=ReportSender(settings, codec, metrics),
             drain_s=settings.gateway_drain_timeout,
         )

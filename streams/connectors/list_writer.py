@@ -62,11 +62,14 @@ class ListWriter:
         self._waiting += len(writes)
         try:
             await self._write(writes)
-        except DeliveryError:
-            self._producer = None
-            raise
         finally:
             self._waiting -= len(writes)
+
+    def close(self) -> None:
+        """Let go of Kafka, without a look at what is on its way; another write connects anew."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.give_up()
 
     async def _write(self, writes: Sequence[Write]) -> None:
         producer = self._connected()
@@ -84,6 +87,8 @@ class ListWriter:
             raise DeliveryError(f"Kafka did not take the change: {why}")
 
     def _connected(self) -> Producer:
+        if self._producer is not None and self._producer.failure is not None:  # it takes nothing more
+            self.close()
         if self._producer is None:
             self._producer = Producer(
                 self._settings,

@@ -125,9 +125,9 @@ class ReportSender:
         return f"{waiting} reports wait for Kafka{full}: {why}"
 
     def close(self, timeout_s: float) -> int:
-        """Send what waits, at most for this time; how many reports were lost by that."""
+        """Send what waits, at most for this time, and let go of Kafka; how many reports were lost by that."""
         try:
-            self._producer.flush(timeout_s)
+            self._producer.close(timeout_s)
         except DeliveryError as error:
             unsent = self._lose_waiting()
             LOG.warning("reports were not sent", reports=unsent, reason=str(error))
@@ -161,6 +161,7 @@ class ReportSender:
 
     def _replace(self, error: Exception) -> None:
         LOG.error("the producer is given up and replaced", reports_lost=self._lose_waiting(), reason=str(error))
+        self._producer.give_up()
         self._producer, self._dead_letters = self._connect()
 
     def _lose_waiting(self) -> int:

@@ -90,6 +90,11 @@ class WeakforcedDoor:
         self.view = TableView(settings, [ACCESS_LISTS, SAFE_NETWORKS], apply_batch=self._apply, name="lists")
         metrics.on_scrape(ACCESS_ENTRIES, lambda: len(self.lists))
 
+    def close(self) -> None:
+        """Stop the housekeeping of the lists, and let go of Kafka."""
+        self.lists.close()
+        self._writer.close()
+
     def judge(self, address: str, account: str | None, now_ms: int) -> tuple[str, bytes] | None:
         """What the lists say of a client: the metric's word and the answer to `allow`; None if they say nothing."""
         entry = self.lists.judge(address, account, now_ms)

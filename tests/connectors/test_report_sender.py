@@ -8,6 +8,7 @@ from streams.core.refusal import Refused
 from streams.errors import RegistryUnavailableError
 from streams.metrics import Metrics
 from tests.connectors.doors import CODEC, now_ms, read_all, wait_for
+from tests.kafka_clients import kafka_clients, uncollected
 
 OUT_OF_ORDER_SEQUENCE_NUMBER = 45  # Kafka's error code after which an idempotent producer gives up
 
@@ -67,13 +68,16 @@ def test_a_dead_letter_says_why(embedded, sender, metrics):
 
 
 def test_a_producer_that_gave_up_is_replaced(embedded, sender, metrics):
-    """What it held is counted as lost; the next report is delivered by its successor."""
+    """What it held is counted as lost and its threads end; the next report is delivered by its successor."""
     embedded.fail(PRODUCE, [OUT_OF_ORDER_SEQUENCE_NUMBER])
-    sender.send(login())
-    polled(sender, lambda: count(metrics, "lost") == 1)
+    with uncollected():
+        clients = kafka_clients()
+        sender.send(login())
+        polled(sender, lambda: count(metrics, "lost") == 1)
 
-    sender.send(login("bob@example.org"))
-    polled(sender, lambda: sender.waiting == 0)
+        sender.send(login("bob@example.org"))
+        polled(sender, lambda: sender.waiting == 0)
+        wait_for(lambda: kafka_clients() <= clients, "the old producer to end")
 
     assert b"bob@example.org" in [key for key, _ in read_all(embedded.settings, "logins")]
     assert count(metrics, "lost") == 1
