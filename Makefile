@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
-PYTEST_ARGS ?= -n auto --dist loadfile
+PYTEST_ARGS ?= -n auto --dist loadfile --max-worker-restart 0
 
 .PHONY: help setup compile demo test test-deps lint types contracts format dovecot24 docs screenshots site package sbom licences audit lock bench bench-smoke clean
 

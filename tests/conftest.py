@@ -1,10 +1,12 @@
-"""Brokers for tests. Each process of pytest-xdist has its own."""
+"""Brokers for tests, each process of pytest-xdist has its own; and an end for every test, whatever it waits for."""
 
+import faulthandler
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 
 from streams.bus.admin import ensure_topics
 from streams.bus.embedded import EmbeddedBroker
@@ -13,6 +15,38 @@ from tests.guarded_kafka import GuardedKafka
 from tests.kafka_broker import PARTITIONS, KafkaBroker, missing_tools
 from tests.kafka_cluster import KafkaCluster
 from tests.tools import skip_or_fail
+
+BEYOND_TIMEOUT_S = 120.0
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """See `_watch`; until the test's body is over."""
+    _watch(item)
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """See `_watch`: anew, since pytest takes back the watch of a test that fails."""
+    _watch(item)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _watch(item: pytest.Item) -> None:
+    """
+    End the process, with the stacks of its threads, when a test does not end some time after pytest-timeout should have ended it.
+
+    pytest-timeout gives up at the first failure of a test, so what cleans up after it could wait for ever; and its alarm can get
+    lost: Hypothesis takes it for a finding, asyncio for the error of a background task, C code does not see it.
+    """
+    marker = item.get_closest_marker("timeout")
+    limit = float(marker.args[0] if marker else item.config.getini("timeout"))
+    stderr = item.config.stash[fault_handler_stderr_fd_key]
+    faulthandler.dump_traceback_later(limit + BEYOND_TIMEOUT_S, exit=True, file=stderr)
 
 
 def require_kafka() -> None:

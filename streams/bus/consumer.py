@@ -163,17 +163,21 @@ class GroupReader:
         """
         Commit what is finished and leave the group.
 
-        Leaving is bounded: in the middle of a rebalance librdkafka can wait for ever for an answer (seen on the embedded
-        broker with two members that left together), and what is finished is committed already.
+        Both are bounded: in the middle of a rebalance librdkafka can wait for ever for an answer (seen on the embedded
+        broker with two members that left together), as it can for the commit while the broker takes longer than the session
+        for each answer. What is not committed comes again.
         """
-        self.commit()
-        leaving = threading.Thread(target=self._consumer.close, name="leaving-the-group", daemon=True)
+        leaving = threading.Thread(target=self._leave, name="leaving-the-group", daemon=True)
         leaving.start()
         leaving.join(LEAVE_S)
         if leaving.is_alive():
             log.warning(
                 "Kafka did not confirm in time that this process left its group", group=self.group, seconds=LEAVE_S
             )
+
+    def _leave(self) -> None:
+        self.commit()
+        self._consumer.close()
 
     def _now_and_then(self) -> None:
         now = monotonic()

@@ -18,7 +18,9 @@ def test_one_message_does_not_wait_for_others(embedded: EmbeddedBroker) -> None:
     consumer = new_consumer(reader_config(embedded.settings, "a-reader"))
     consumer.assign([partition_of(POLICIES.name)])
     found: list[bytes | None] = []
-    reading = threading.Thread(target=lambda: found.extend(each.value() for each in arrived(consumer, 500, 600)))
+    reading = threading.Thread(
+        target=lambda: found.extend(each.value() for each in arrived(consumer, 500, 60)), daemon=True
+    )
     reading.start()
 
     producer = Producer(embedded.settings)
@@ -26,7 +28,7 @@ def test_one_message_does_not_wait_for_others(embedded: EmbeddedBroker) -> None:
     producer.close()
 
     eventually(lambda: found == [b"one"], 30)
-    reading.join()
+    reading.join(60)
     assert arrived(consumer, 500, 0) == []
     consumer.close()
 

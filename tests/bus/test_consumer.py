@@ -13,7 +13,7 @@ COORDINATOR_NOT_AVAILABLE = 15
 
 def member(broker: EmbeddedBroker, *, most_open: int = 10_000) -> GroupReader:
     # the embedded broker waits a session timeout at every change of a group's members
-    return GroupReader(broker.settings, "mailer", [NOTIFICATIONS], most_open=most_open, session_timeout_ms=1_500)
+    return GroupReader(broker.settings, "mailer", [NOTIFICATIONS], most_open=most_open, session_timeout_ms=3_000)
 
 
 def send(settings: Settings, count: int, *, partition: int | None = 0, first: int = 0) -> None:

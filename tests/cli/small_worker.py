@@ -40,7 +40,8 @@ class SmallWorker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.join(60)
+        assert not self._thread.is_alive(), "the small worker does not end"
         self._tail.close()
         self._member.close()
         self._producer.close()

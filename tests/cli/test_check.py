@@ -21,7 +21,7 @@ NOBODY = {"bootstrap_servers": "127.0.0.1:1", "smtp_port": "1", "smtp_tls": "non
 def mail_server() -> Iterator[int]:
     """The port of an SMTP server that takes everything."""
     port = Port()
-    controller = Controller(Sink(), hostname="127.0.0.1", port=port.number)
+    controller = Controller(Sink(), hostname="127.0.0.1", port=port.number, ready_timeout=60)
     controller.start()
     yield port.number
     controller.stop()

@@ -138,14 +138,17 @@ def test_follow_prints_each_new_revision(embedded: EmbeddedBroker, store: Store)
         preexec_fn=can_be_interrupted,  # noqa: PLW1509 - no other thread of this process holds a lock that it takes
     )
     with following:
-        assert following.stdout is not None
-        assert following.stderr is not None
-        assert following.stderr.readline() == b"Waiting for incidents; Ctrl-C ends.\n"
-        for value, _ in revisions("anna@example.org", 3):
-            store.write_raw(INCIDENTS.name, "anna@example.org", value)
-        lines: list[Any] = [orjson.loads(following.stdout.readline()) for _ in range(2)]
-        following.send_signal(signal.SIGINT)
-        following.wait(20)
+        try:
+            assert following.stdout is not None
+            assert following.stderr is not None
+            assert following.stderr.readline() == b"Waiting for incidents; Ctrl-C ends.\n"
+            for value, _ in revisions("anna@example.org", 3):
+                store.write_raw(INCIDENTS.name, "anna@example.org", value)
+            lines: list[Any] = [orjson.loads(following.stdout.readline()) for _ in range(2)]
+            following.send_signal(signal.SIGINT)
+            following.wait(20)
+        finally:
+            following.kill()
 
     assert [(line["account"], line["revision"]) for line in lines] == [("anna@example.org", 1), ("anna@example.org", 2)]
     assert following.returncode == 130

@@ -121,13 +121,15 @@ class PostfixServer:
             assert process.poll() is None, self.log()
             yield self
         finally:
-            self._stop_master()
-            process.terminate()
             try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                self._stop_master()
+            finally:
+                process.terminate()
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait(20)
 
     def _stop_master(self) -> None:
         """`postfix start-fg` passes no signal on to its master, which would go on without its folder."""

@@ -196,12 +196,12 @@ def test_reading_while_another_thread_applies():
             made.apply((key, None) for key, _ in records)
         done.set()
 
-    thread = threading.Thread(target=change)
+    thread = threading.Thread(target=change, daemon=True)
     thread.start()
     while not done.is_set():
         assert made.find("blacklist", parse_address("192.0.2.7"), None, NOW) == stays
         made.entries("blacklist", NOW)
-    thread.join()
+    thread.join(60)
     assert len(made) == 1
 
 

@@ -214,12 +214,12 @@ def test_a_block_waits_for_the_schema_registry(clock, bad):
     codec = Registry()
     view = BlocksView(codec, clock, bad.append)
     raw = b"\0\0\0\0\1" + CODEC.encode("Block", block(until=NOW + HOUR_MS))
-    thread = threading.Thread(target=view.apply, args=([(ALICE.encode(), raw)],))
+    thread = threading.Thread(target=view.apply, args=([(ALICE.encode(), raw)],), daemon=True)
 
     thread.start()
-    assert codec.asked.wait(10)
+    assert codec.asked.wait(60)
     codec.there.set()
-    thread.join(20)
+    thread.join(60)
 
     assert view.ask(ALICE, "192.0.2.1", NOW) is Answer.DENIED
     assert bad == []

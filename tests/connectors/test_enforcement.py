@@ -1,6 +1,7 @@
 """From a block on the topic to webhooks and kicks; nothing is lost between, and nobody waits for another."""
 
 import asyncio
+import threading
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -376,10 +377,12 @@ async def test_health_and_metrics_are_served(embedded: EmbeddedBroker) -> None:
     """By the process itself, on its own address."""
     from streams.connectors.enforcement import serve
 
-    hook, found = Hook(), []
+    hook, found, codes, over = Hook(), [], [], threading.Event()
 
     def ready(enforcement: Enforcement, health: Any) -> None:
         found.append((enforcement, health, asyncio.get_running_loop()))
+        if over.is_set():  # nobody waits for it any more
+            enforcement.stop()
 
     def get(path: str) -> bytes:
         with urllib.request.urlopen(f"http://{found[0][1].address}{path}", timeout=10) as response:
@@ -387,13 +390,17 @@ async def test_health_and_metrics_are_served(embedded: EmbeddedBroker) -> None:
 
     async with serving(hook.handle) as url:
         given = settings(embedded, url, enforcement_health_listen="127.0.0.1:0")
-        serving_task = asyncio.create_task(asyncio.to_thread(serve, given, ready=ready))
-        await eventually_async(lambda: found)
+        # not asyncio.to_thread, for which the end of the event loop waits without end
+        threading.Thread(target=lambda: codes.append(serve(given, ready=ready)), daemon=True).start()
         try:
+            await eventually_async(lambda: found, 60)
             await eventually_async(lambda: found[0][0].problems() == [])
             page = await asyncio.to_thread(get, "/metrics")
             assert b"loginwatch_enforcement_pending" in page
             assert b'"ready": true' in await asyncio.to_thread(get, "/health/ready")
         finally:
-            found[0][2].call_soon_threadsafe(found[0][0].stop)
-            assert await serving_task == 0
+            over.set()
+            if found:
+                found[0][2].call_soon_threadsafe(found[0][0].stop)
+        await eventually_async(lambda: codes, 60, what="it ends")
+    assert codes == [0]

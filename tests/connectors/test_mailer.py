@@ -425,7 +425,7 @@ async def test_stopping_waits_for_the_mail_being_sent(embedded: EmbeddedBroker) 
     publish(embedded, told(1), told(2))
     with smtp_server(inbox) as port:
         async with running(mailer_of(settings(embedded, port))) as mailer:
-            await asked.wait()
+            await asyncio.wait_for(asked.wait(), 60)
             mailer.stop()
             answer.set()
         assert mails(mailer, "sent") == 1

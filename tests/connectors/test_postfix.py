@@ -549,5 +549,8 @@ def test_the_command_serves_until_sigterm(broker, tmp_path):
         client.close()
     finally:
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=30)
+        try:
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, b"Traceback" in errors) == (0, False), errors

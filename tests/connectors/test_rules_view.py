@@ -115,13 +115,15 @@ def test_asking_while_records_arrive_never_keeps_an_old_answer(rules):
 
     asking = threading.Thread(target=ask)
     asking.start()
-    for number in range(300):
+    try:
+        for number in range(300):
+            rules.apply(policy(f"account:{ALICE}"))
+            rules.apply(policy("everyone", match_username=number % 2 == 0, match_domain=number % 2 == 1))
+            rules.apply(policy(f"account:{ALICE}", match_username=True))
         rules.apply(policy(f"account:{ALICE}"))
-        rules.apply(policy("everyone", match_username=number % 2 == 0, match_domain=number % 2 == 1))
-        rules.apply(policy(f"account:{ALICE}", match_username=True))
-    rules.apply(policy(f"account:{ALICE}"))
-    stop.set()
-    asking.join()
+    finally:
+        stop.set()
+        asking.join(60)
 
     assert rules.of(ALICE) == DOMAIN
     assert set(seen) <= {ANY_SENDER, NAME, DOMAIN, SenderRules(True, True)}

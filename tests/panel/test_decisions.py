@@ -100,7 +100,7 @@ def test_of_two_panels_on_a_database_one_saves_and_the_other_is_told(embedded: E
         for panel in (one, other):
             panel.start()
             assert panel.follower.caught_up.wait(30)
-        together = Barrier(2)
+        together = Barrier(2, timeout=60)
 
         def save(panel: Panel) -> bool:
             decisions = decide(Site(panel, Clock()))

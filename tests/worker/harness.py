@@ -9,6 +9,7 @@ import urllib.request
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple, Self
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -27,6 +28,7 @@ from tests.worker.stand_in import STATE, StandIn, StandInForm
 READY_S = 60
 DONE_S = 90
 STOP_S = 25
+READ_S = 90
 DEPLOYED = ("streams.cli", "worker")
 INPUTS = [topic.name for topic in WORKER_INPUTS]
 
@@ -175,7 +177,9 @@ def everything(settings: Settings, *topics: str) -> list[Seen]:
         known = consumer.list_topics(timeout=10).topics
         waiting = {(topic, partition) for topic in topics for partition in known[topic].partitions}
         consumer.assign([TopicPartition(topic, partition, 0) for topic, partition in waiting])
+        deadline = monotonic() + READ_S
         while waiting:
+            assert monotonic() < deadline, f"the end of {waiting} was not reached within {READ_S} s"
             for message in consumer.consume(5000, 0.1):
                 if message.error() is not None:
                     waiting.discard((message.topic(), message.partition()))

@@ -35,7 +35,7 @@ async def test_everybody_is_woken_when_the_panel_stops() -> None:
     """No open page holds up the stop."""
     changes = Changes()
     found: list[int] = []
-    thread = threading.Thread(target=lambda: found.append(changes.wait(0, 30)))
+    thread = threading.Thread(target=lambda: found.append(changes.wait(0, 30)), daemon=True)
     thread.start()
     waiting = asyncio.create_task(changes.wait_async(0, 30))
     await asyncio.sleep(0)
@@ -43,7 +43,7 @@ async def test_everybody_is_woken_when_the_panel_stops() -> None:
     changes.close()
 
     assert await waiting == 0
-    thread.join()
+    thread.join(60)
     assert found == [0]
     assert changes.closed
 

@@ -73,7 +73,7 @@ def test_panels_that_start_together_migrate_once(database: str) -> None:
     """Several panels come up on an empty database at the same moment; all of them then work."""
     stores: list[Store] = []
     errors: list[BaseException] = []
-    together = threading.Barrier(4)
+    together = threading.Barrier(4, timeout=60)
 
     def start() -> None:
         together.wait()
@@ -82,11 +82,11 @@ def test_panels_that_start_together_migrate_once(database: str) -> None:
         except Exception as error:  # noqa: BLE001
             errors.append(error)
 
-    threads = [threading.Thread(target=start) for _ in range(4)]
+    threads = [threading.Thread(target=start, daemon=True) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
 
     assert errors == []
     assert "incident" in inspect(stores[0].engine).get_table_names()
