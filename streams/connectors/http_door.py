@@ -11,6 +11,7 @@ import asyncio
 import base64
 import binascii
 import hmac
+import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import ERROR
 
 from streams.bus.health import parse_listen
 from streams.connectors.usual_http import Answers, Command, UsualConnection, UsualReader
@@ -117,7 +120,7 @@ class HttpDoor:
 
     async def start(self) -> None:
         """Listen. Raises ConfigurationError when the address cannot be had."""
-        self._server = _Aiohttp(self._handle, self._options, self._gone)
+        self._server = _Aiohttp(self._handle, self._options, self._gone, self._on_refused)
         host, port = self._address
         try:
             self._listener = await asyncio.get_running_loop().create_server(
@@ -223,9 +226,15 @@ class HttpDoor:
 
 
 class _Aiohttp(web.Server):
-    """aiohttp's low-level server with our limits, for connections that are handed to it. `gone` is told when one ends."""
+    """
+    aiohttp's low-level server with our limits, for connections that are handed to it. `gone` is told when one ends.
 
-    def __init__(self, handler: Any, options: DoorOptions, gone: Callable[[], None]) -> None:
+    What is no HTTP it answers 400 by itself; `on_refused` is told then.
+    """
+
+    def __init__(
+        self, handler: Any, options: DoorOptions, gone: Callable[[], None], on_refused: Callable[[str], None]
+    ) -> None:
         super().__init__(
             handler,
             request_factory=self._request,
@@ -239,14 +248,25 @@ class _Aiohttp(web.Server):
         )
         self._options = options
         self._gone = gone
+        self._on_refused = on_refused
 
     def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+        if message is ERROR:  # the handler will not see it
+            self._on_refused("broken")
         limit = self._options.max_request_bytes
         return web.BaseRequest(message, payload, protocol, writer, task, self._loop, client_max_size=limit)
 
     def connection_lost(self, handler: Any, exc: BaseException | None = None) -> None:
         super().connection_lost(handler, exc)
         self._gone()
+
+
+def _hide_broken(record: logging.LogRecord) -> bool:
+    """Whether aiohttp may log this: not what is no HTTP, since it quotes the line, which may hold the secret."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+logging.getLogger("aiohttp.server").addFilter(_hide_broken)
 
 
 def is_authorised(headers: Mapping[str, str], secret: str) -> bool:

@@ -134,7 +134,11 @@ def masked(line: str) -> str:
     >>> masked("imap-login: Login: user=<al@example.org> (given password: s3cret)")
     'imap-login: Login: user=<x@x.x> (x x: x)'
     """
-    return re.sub(r"\w+", lambda word: word[0] if word[0] in _FORM_WORDS else "x", line[:LONGEST_TEXT], flags=re.ASCII)
+    return _WORD.sub(lambda word: word[0] if word[0] in _FORM_WORDS else "x", line[:LONGEST_TEXT])
+
+
+_WORD = re.compile(r"(?:\w|[^\x00-\x7f])+", re.ASCII)
+"""Also what is no ASCII, letter or not: it may be a password."""
 
 
 _FORM_WORDS = frozenset(

@@ -5,12 +5,14 @@ Decision: nearly all lines are neither logins nor messages, so the bytes are loo
 that looks like a login and cannot be read is counted by reason; one a minute is logged with all foreign words hidden.
 """
 
+import re
 import time
 from collections import Counter
 from collections.abc import Sequence
 
 import structlog
 
+from streams.connectors.log_files import LONGEST_KEPT
 from streams.connectors.log_frames import FrameReader
 from streams.connectors.log_lines import LONGEST_LINE, looks_like_login, masked, parse_message, worth_reading
 from streams.connectors.log_records import Event, identity_of
@@ -22,6 +24,12 @@ LOG = structlog.get_logger(__name__)
 SAMPLE_EVERY_S = 60.0
 OTHER_PROGRAM = "other-program"
 """A tag that is not listened to: on purpose, or the operator has named it nowhere. Counted, and no more."""
+
+_IN_NUMBERS = re.compile(rb'"MESSAGE" ?: ?\[')
+"""
+How `journalctl -o json` begins a message with an unprintable character: as numbers of bytes, in which no word is found.
+Whoever logs in may put such a character into the line. The spaces are those of systemd before 240.
+"""
 
 
 class Unreadable:
@@ -62,7 +70,7 @@ class LineReader:
 
     def read(self, line: bytes) -> Event | None:
         """The event of one line (without its end); None for most."""
-        if not worth_reading(line):
+        if not worth_reading(line) and not (line[:1] == b"{" and _IN_NUMBERS.search(line)):
             return None
         try:
             return self._event(line)
@@ -72,12 +80,14 @@ class LineReader:
             return None
 
     def _event(self, line: bytes) -> Event | None:
-        if len(line) > LONGEST_LINE:
+        if len(line) > (LONGEST_KEPT if line[:1] == b"{" else LONGEST_LINE):
             raise Refused("too-long", "the line is too long")
         frame = self._frames.read(line.decode(errors="replace"))
         if frame.program and not frame.program.startswith(self._programs):
-            if looks_like_login(line):
+            if looks_like_login(frame.message.encode()):
                 self._unreadable.count(OTHER_PROGRAM)
             return None
+        if len(frame.message) > LONGEST_LINE:  # a journal's entry has other fields too, and four bytes for each number
+            raise Refused("too-long", "the message is too long")
         said = parse_message(frame.message)
         return None if said is None else Event(frame.time_ms, frame.host, said, identity_of(line, frame))

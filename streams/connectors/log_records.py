@@ -65,7 +65,7 @@ class RecordMaker:
     """
     Makes records of events in the order of time, whatever files they come from.
 
-    At most `most_waiting` begun messages are remembered, each for an hour of the log's time; `let_go` counts the others.
+    At most `most_waiting` begun messages are remembered, each for an hour of its host's time; `let_go` counts the others.
     """
 
     def __init__(
@@ -126,13 +126,15 @@ class RecordMaker:
             login_id = _id(_SUBMISSION_IDS, event.identity)
             self._waiting.pop(key, None)
             self._waiting[key] = Waiting(*key, event.time_ms, made.value["account"], made.value["ip"], login_id)
-            self._forget(event.time_ms)
+            self._forget(event)
         return made
 
-    def _forget(self, now_ms: int) -> None:
+    def _forget(self, event: Event) -> None:
+        """Let go of the oldest: those over the bound, and those too old by the time of the same host, the only one it knows."""
         while self._waiting:
             oldest = next(iter(self._waiting.values()))
-            if len(self._waiting) <= self._most and oldest.time_ms > now_ms - LONGEST_WAIT_MS:
+            too_old = oldest.host == event.host and event.time_ms - oldest.time_ms >= LONGEST_WAIT_MS
+            if len(self._waiting) <= self._most and not too_old:
                 return
             self._waiting.popitem(last=False)
             self.let_go += 1
@@ -140,6 +142,9 @@ class RecordMaker:
     def _submission(self, event: Event, said: QueuedLine) -> Made | None:
         begun = self._waiting.pop((event.host, said.queue_id), None)
         if begun is None:
+            return None
+        if event.time_ms - begun.time_ms > LONGEST_WAIT_MS:  # another message: short queue ids are used again
+            self.let_go += 1
             return None
         value = {
             "time": event.time_ms,

@@ -57,6 +57,8 @@ An expired entry's record is deleted this much later. Any gateway does it, and o
 that very moment could lose it, so this is away from the moment of expiry, when feeds renew their entries.
 """
 MOST_TIDIED = 100
+COUNT_HOLDS_MS = 1000
+"""Counting what is in force takes milliseconds with many entries, so full lists are not counted for every entry."""
 
 
 class WeakforcedDoor:
@@ -87,6 +89,11 @@ class WeakforcedDoor:
         self.lists = AccessLists(codec, settings.default_domain, self._unreadable)
         self._trusted: dict[bytes, str] = {}
         """Safe networks for everyone by key: who added each."""
+        self._counting = asyncio.Lock()
+        self._counted_ms = 0
+        """When the entries in force were last counted; 0 if that holds no longer."""
+        self._room = 0
+        """How many more entries are taken until they are counted again."""
         self.view = TableView(settings, [ACCESS_LISTS, SAFE_NETWORKS], apply_batch=self._apply, name="lists")
         metrics.on_scrape(ACCESS_ENTRIES, lambda: len(self.lists))
 
@@ -141,7 +148,7 @@ class WeakforcedDoor:
         try:
             order = parse_add(body, self._settings.default_domain)
             entry = Entry(listed, order.subject, order.reason, ACTOR + peer, now_ms, now_ms + order.expire_secs * 1000)
-            self._require_room(entry, now_ms)
+            await self._require_room(entry, now_ms)
             writes = [Write(ACCESS_LISTS, entry.key, await self._writer.encode("AccessEntry", entry.record()))]
             if _is_safe_network(entry):
                 writes += await self._safe_network(entry)
@@ -256,6 +263,8 @@ class WeakforcedDoor:
         finally:
             for write in awaited:
                 self.lists.expect_no_longer(write.key, write.value)
+        if any(write.value is None for write in awaited):
+            self._counted_ms = 0
         self._metrics.of(ACCESS_CHANGES, outcome="written").inc()
         return OK
 
@@ -274,12 +283,20 @@ class WeakforcedDoor:
         self.lists.expect(write.key, write.value, applied)
         return future
 
-    def _require_room(self, entry: Entry, now_ms: int) -> None:
+    async def _require_room(self, entry: Entry, now_ms: int) -> None:
+        """Counts beside the event loop, on which logins wait. Raises Refused when the lists are full."""
         most = self._settings.gateway_list_entries
         if len(self.lists) < most or self.lists.holds(entry.key) is not None:
             return
-        if self.lists.in_force(now_ms) >= most:
-            raise Refused("list-full", f"the lists hold {most} entries already, as many as gateway_list_entries allows")
+        async with self._counting:
+            if not 0 <= now_ms - self._counted_ms < COUNT_HOLDS_MS:
+                self._counted_ms = now_ms  # before the count: a deletion meanwhile makes it void
+                self._room = most - await asyncio.to_thread(self.lists.in_force, now_ms)
+            if self._room <= 0:
+                raise Refused(
+                    "list-full", f"the lists hold {most} entries already, as many as gateway_list_entries allows"
+                )
+            self._room -= 1
 
     def _refused(self, refusal: Refused) -> Reply:
         self._metrics.of(ACCESS_CHANGES, outcome="refused").inc()

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import logging
 import ssl
 import subprocess
 from contextlib import asynccontextmanager
@@ -176,12 +177,44 @@ async def test_a_body_at_the_limit_passes_and_one_over_it_does_not():
     ],
 )
 async def test_what_is_no_good_http_is_refused_and_the_next_is_served(request_bytes):
-    """Headers too long or too many, TLS on a plain port, another protocol: refused, and the door stays open."""
-    async with door() as listener:
+    """Headers too long or too many, TLS on a plain port, another protocol: refused and counted, the door stays open."""
+    refused = []
+    async with door(refused) as listener:
         answered = await speak(listener.port, request_bytes)
+        assert refused == ["broken"]
         assert answered == b"" or answered.startswith(b"HTTP/1.")
         assert b" 200 " not in answered.partition(b"\r\n")[0]
         assert (await ask(listener))[0] == 200
+
+
+async def test_a_tls_client_at_a_plain_port_is_counted():
+    """A URL with https:// and a gateway without TLS: what Dovecot then does not say, the metric does."""
+    refused = []
+    async with door(refused) as listener:
+        with pytest.raises(ssl.SSLError):
+            await asyncio.open_connection("127.0.0.1", listener.port, ssl=ssl.create_default_context())
+        assert (await ask(listener))[0] == 200
+
+    assert refused == ["broken"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["X-API-Key: {}\x01", "X-API-Key {}", "Authorization: Basic {}" + "A" * 5000],
+    ids=["control", "no-colon", "long"],
+)
+async def test_a_secret_in_a_broken_request_is_not_logged(header, caplog):
+    """aiohttp would quote the line; its other errors are still logged."""
+    refused = []
+    with caplog.at_level(logging.DEBUG):
+        async with door(refused, secret="opensesame") as listener:
+            request = f"POST /command/echo HTTP/1.1\r\nHost: a\r\n{header.format('opensesame')}\r\n\r\n"
+            assert (await speak(listener.port, request.encode())).startswith(b"HTTP/1.0 400 ")
+        logging.getLogger("aiohttp.server").error("a fault", exc_info=ValueError("of ours"))
+
+    assert refused == ["broken"]
+    assert "opensesame" not in caplog.text
+    assert "of ours" in caplog.text
 
 
 async def test_a_slow_body_is_given_up(monkeypatch):

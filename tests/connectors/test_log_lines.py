@@ -167,6 +167,13 @@ def test_the_shape_of_a_line_shows_nothing_of_it() -> None:
     assert len(shape) <= 256
 
 
+@pytest.mark.parametrize("secret", ["пароль", "密码", "a€b", "éé", "p\u0301w", "🔑", "\u200bx\x85"])
+def test_the_shape_of_a_line_shows_no_letter_of_any_script(secret: str) -> None:
+    """A password may be in Cyrillic or Chinese, and beside a word of the form it hides that too."""
+    assert masked(f"auth: Password mismatch (given password: {secret})") == "auth: x x (x x: x)"
+    assert masked(f"user{secret} user") == "x user"
+
+
 def test_lines_that_matter_are_worth_reading() -> None:
     """And most others are not."""
     assert worth_reading(b"vm dovecot: imap-login: Login: user=<a>")

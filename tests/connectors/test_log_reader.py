@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import orjson
 import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.connectors.log_backfill import replay_lines
+from streams.connectors.log_lines import ClientLine
 from streams.connectors.log_reader import LineReader, Unreadable
 from tests.connectors.mail_log_kit import PROGRAMS, frames, login_line, records_of
 
@@ -73,6 +75,48 @@ def test_lines_that_cannot_be_read_are_counted_and_one_a_minute_is_shown() -> No
     assert len(logs) == 1
     assert "alice" not in str(logs)
     assert "user=<x@x.x>" in logs[0]["shape"]
+
+
+HIDDEN = "98D7: client=x[192.0.2.1], sasl_method=PLAIN, sasl_username=bob@example.org, sasl_sender=x\x85y"
+"""What a thief who sends AUTH=x\x85y makes Postfix log."""
+
+
+def in_numbers(message: str, program: str = "postfix/smtpd") -> bytes:
+    """An entry as journalctl prints it when a character of its message is not printable."""
+    entry = {"_HOSTNAME": "vm", "__REALTIME_TIMESTAMP": "1795321534058799", "SYSLOG_IDENTIFIER": program}
+    return orjson.dumps({**entry, "MESSAGE": list(message.encode()), "SYSLOG_FACILITY": "2"})
+
+
+@pytest.mark.parametrize("printed", [b'"MESSAGE":[', b'"MESSAGE" : [ ', b'"MESSAGE": ['])
+def test_an_unprintable_character_hides_no_login_from_the_journals_reader(printed: bytes) -> None:
+    """journalctl writes the whole message as numbers then, with spaces if systemd is older than 240."""
+    line = in_numbers(HIDDEN).replace(b'"MESSAGE":[', printed)
+
+    event = LineReader(frames(), PROGRAMS, Unreadable()).read(line)
+
+    assert event is not None
+    assert event.said == ClientLine("98D7", "bob@example.org", "192.0.2.1")
+
+
+def test_a_message_in_numbers_may_be_as_long_as_any_other() -> None:
+    """Its line is several times as long; a message that is too long is counted, whole or cut by the file's reader."""
+    unreadable = Unreadable()
+    reader = LineReader(frames(), PROGRAMS, unreadable)
+
+    assert reader.read(in_numbers(HIDDEN + "y" * 4000)) is not None
+    assert reader.read(in_numbers(HIDDEN + "y" * 9000)) is None
+    assert reader.read(in_numbers(HIDDEN + "y" * 30_000)[:70_000]) is None
+    assert unreadable.reasons == {"too-long": 2}
+
+
+def test_a_login_in_numbers_under_another_tag_is_counted() -> None:
+    """As one in words is; what else other programs write in numbers, however long, is not."""
+    unreadable = Unreadable()
+    reader = LineReader(frames(), PROGRAMS, unreadable)
+
+    assert reader.read(in_numbers(HIDDEN, "mta-two/smtpd")) is None
+    assert reader.read(in_numbers("\x85" + "y" * 9000, "httpd")) is None
+    assert unreadable.reasons == {"other-program": 1}
 
 
 def test_other_programs_may_write_what_they_like() -> None:

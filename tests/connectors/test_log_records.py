@@ -82,6 +82,37 @@ def test_begun_messages_are_bounded_by_number_and_by_an_hour() -> None:
     assert ([waiting.queue_id for waiting in maker.waiting()], maker.let_go) == (["Q9"], 5)
 
 
+def test_a_host_whose_clock_is_ahead_makes_no_other_hosts_messages_vanish() -> None:
+    """Zones differ, and a clock may be wrong: an hour is measured by the host that began the message."""
+    maker = RecordMaker()
+    maker.take(event(CLIENT, host="mx-utc"))
+    maker.take(event(CLIENT, 1001 + HOUR_MS, host="mx-cet"))
+
+    assert maker.take(event(QUEUED, 2000, host="mx-utc")) is not None
+    assert maker.take(event(QUEUED, 2000 + HOUR_MS, host="mx-cet")) is not None
+    assert maker.let_go == 0
+
+
+def test_a_queue_id_that_is_used_again_belongs_to_nobody_before() -> None:
+    """A message begun over an hour ago is not that one; at an hour it still may be."""
+    for waited_ms, taken in ((HOUR_MS, True), (HOUR_MS + 1, False)):
+        maker = RecordMaker()
+        maker.take(event(CLIENT))
+
+        assert (maker.take(event(QUEUED, 1000 + waited_ms)) is not None) is taken
+        assert (len(maker), maker.let_go) == (0, int(not taken))
+
+
+def test_begun_messages_of_many_hosts_stay_within_the_bound() -> None:
+    """Also behind the message of a host that says nothing more."""
+    maker = RecordMaker(most_waiting=3)
+    maker.take(event(CLIENT, host="silent"))
+    for number in range(9):
+        maker.take(event(CLIENT._replace(queue_id=f"Q{number}"), 2000 + number * HOUR_MS))
+
+    assert len(maker) <= 3
+
+
 def test_begun_messages_survive_a_restart() -> None:
     """The message has the same id as without one."""
     before = RecordMaker()

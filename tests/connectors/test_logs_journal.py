@@ -41,7 +41,7 @@ def test_the_journal_is_read_on_from_where_it_was(embedded: EmbeddedBroker, tmp_
 
     cursor = f"s={'a' * 32};i=2;b={'b' * 32};m=1;t=2;x=3"
     assert (tmp_path / "asked").read_text().splitlines() == [
-        "-o json -f --no-tail --since=now SYSLOG_FACILITY=2",
-        f"-o json -f --no-tail --after-cursor={cursor} SYSLOG_FACILITY=2",
+        "-o json --all -f --no-tail --since=now SYSLOG_FACILITY=2",
+        f"-o json --all -f --no-tail --after-cursor={cursor} SYSLOG_FACILITY=2",
     ]
     assert logins(embedded) == [1, 2, 3]

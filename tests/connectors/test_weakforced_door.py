@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import threading
 import time
 
 import pytest
@@ -13,6 +14,9 @@ from hypothesis import strategies as st
 
 from streams.bus.embedded import EmbeddedBroker
 from streams.bus.producer import Producer
+from streams.connectors.blocks_view import BlocksView
+from streams.connectors.weakforced_door import WeakforcedDoor
+from streams.metrics import Metrics
 from streams.settings import Settings
 from tests.connectors.doors import CODEC, KEY, Door, block, gateway_settings, now_ms, open_door, wait_for, write_blocks
 
@@ -377,6 +381,87 @@ def test_a_full_list_takes_no_more_but_renews(broker):
         call(door, "delWLEntry", {"ip": ADDRESS})
         add(door, "addBLEntry", login="bob@example.org")
         assert door.count("loginwatch_access_changes_total", outcome="refused") == 1
+
+
+class Full:
+    """A door with a clock of its own whose two entries are all it takes; what it writes is there at once."""
+
+    def __init__(self, monkeypatch, most=2):
+        self.now_ms, self.counted = 1_000_000, []
+        self.door = WeakforcedDoor(
+            Settings(gateway_list_entries=most), CODEC, Metrics("gateway"), BlocksView(CODEC, self.clock_ms, print),
+            clock_ms=self.clock_ms, ready=lambda: True, stats=lambda: b"",
+        )  # fmt: skip
+        self.door.view.caught_up.set()
+        monkeypatch.setattr(self.door._writer, "write", self.write)
+        count = self.door.lists.in_force
+        monkeypatch.setattr(
+            self.door.lists, "in_force", lambda at_ms: self.counted.append(threading.current_thread()) or count(at_ms)
+        )
+
+    def clock_ms(self):
+        return self.now_ms
+
+    async def write(self, writes):
+        self.door.lists.apply((write.key, write.value) for write in writes)
+
+    async def call(self, command, login, expire_secs=3600):
+        """Whether an entry was taken, or deleted."""
+        body = json.dumps({"login": f"{login}@example.org", "reason": "x", "expire_secs": expire_secs}).encode()
+        status, answer = await self.door.calls()[command].run(body, "127.0.0.1")
+        assert status == 200 or b"gateway_list_entries" in answer
+        return status == 200
+
+    async def add(self, login, expire_secs=3600):
+        return await self.call("addBLEntry", login, expire_secs)
+
+
+async def test_full_lists_are_counted_once_a_second_and_not_where_logins_wait(monkeypatch):
+    """A feed that goes on adding to a full list of many entries would hold up every login otherwise."""
+    full = Full(monkeypatch)
+    assert [await full.add(login) for login in ("a", "b")] == [True, True]
+
+    assert await asyncio.gather(*(full.add(f"c{n}") for n in range(20))) == [False] * 20
+    full.now_ms += 999
+    assert not await full.add("d")
+    assert len(full.counted) == 1
+    full.now_ms += 1
+    assert not await full.add("d")
+    assert len(full.counted) == 2
+    assert threading.current_thread() not in full.counted
+
+
+async def test_expired_entries_make_room_for_as_many(monkeypatch):
+    """Their records are there for another hour; what is added within the second counts."""
+    full = Full(monkeypatch, most=3)
+    assert [await full.add(login, seconds) for login, seconds in (("a", 1), ("b", 1), ("c", 60))] == [True] * 3
+    full.now_ms += 5000
+
+    assert await asyncio.gather(*(full.add(login) for login in ("d", "e", "f", "g"))) == [True, True, False, False]
+    assert not await full.add("h")
+    assert len(full.counted) == 1
+
+
+@pytest.mark.parametrize("command", ["delBLEntry", "reset"])
+async def test_a_deletion_makes_room_at_once(monkeypatch, command):
+    """Also while records of expired entries are held, and while it is known for a second that the lists are full."""
+    full = Full(monkeypatch)
+    assert [await full.add(login, seconds) for login, seconds in (("a", 1), ("b", 60))] == [True, True]
+    full.now_ms += 5000
+    assert [await full.add(login) for login in ("c", "d")] == [True, False]
+
+    assert await full.call(command, "b")
+
+    assert [await full.add(login) for login in ("d", "e")] == [True, False]
+
+
+async def test_a_clock_set_back_leaves_no_list_full(monkeypatch):
+    """Else it stays so until the clock is there again."""
+    full = Full(monkeypatch)
+    assert [await full.add(login) for login in ("a", "b", "c")] == [True, True, False]
+    full.now_ms -= 500_000
+    assert not await full.add("c")
+    assert len(full.counted) == 2
 
 
 def test_a_body_over_the_limit_is_refused(door):
