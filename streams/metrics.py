@@ -270,7 +270,7 @@ MAILS = counter(
     "loginwatch_mails",
     "Mails by outcome: sent, retried (refused for now), refused (for good, dead letter), given_up (refused for mail_retry_hours, "
     "dead letter), invalid (no mail address, dead letter), rate_limited (had to wait for the recipient's hourly rate), "
-    "surplus (too many wait for this recipient, dead letter), repeated (sent before, not sent again).",
+    "surplus (too many wait for this recipient, or for their hour in all, dead letter), repeated (sent before, not sent again).",
     "mailer",
     labels=("outcome",),
 )

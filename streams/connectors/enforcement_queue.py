@@ -159,13 +159,17 @@ class Queue:
         order.round, order.tries, order.not_before_ms = order.round + 1, 0, now_ms + wait_ms
 
     def failed(self, order: Order, now_ms: int, *, away: bool, wait_ms: int = 0) -> None:
-        """It did not work; it is tried later, and when the receiver is `away` all others are too."""
+        """
+        It did not work; it is tried later, and when the receiver is `away` all others are too.
+
+        A try while it is away says nothing of the order, which then waits no longer than the receiver is held.
+        """
         self._busy.discard(order.account)
         order.tries += 1
-        order.not_before_ms = now_ms + max(wait_ms, self._patience.after(order.tries, self._patience.most_ms))
+        most_ms = self._patience.receiver_most_ms if away else self._patience.most_ms
+        order.not_before_ms = now_ms + max(wait_ms, self._patience.after(order.tries, most_ms))
         if away:
             self._failures += 1
-            most_ms = self._patience.receiver_most_ms
             self._not_before_ms = now_ms + max(wait_ms, self._patience.after(self._failures, most_ms))
 
     def done(self, order: Order) -> list[Record]:

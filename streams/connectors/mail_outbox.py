@@ -2,9 +2,11 @@
 Which mail is sent next, and which notifications are finished: pure, the time comes with every call.
 
 Decision: every recipient has a queue of its own, with its own backoff and its own hourly rate, so that neither a recipient
-who refuses nor one who is told too much delays anybody else. The server has a backoff too, that holds everybody. A
-notification is finished when each of its mails is delivered or in the dead letters, and only then may be committed; the
-price is that a restart may repeat what stood behind a waiting one, which the Message-ID shows.
+who refuses nor one who is told too much delays anybody else. Mails beyond their recipients' rate take at most half of the
+places, or a few busy recipients would fill the box for days and reading would pause for everybody; what is more is for the
+dead letters. The server has a backoff too, that holds everybody. A notification is finished when each of its mails is
+delivered or in the dead letters, and only then may be committed; the price is that a restart may repeat what stood behind
+a waiting one, which the Message-ID shows.
 
 All times are milliseconds of one monotonic clock.
 """
@@ -65,6 +67,8 @@ class Pending:
     tries: int = 0
     not_before_ms: int = 0
     failing_since_ms: int | None = None
+    held: bool = False
+    """Beyond its recipient's rate when it was read: it waits for an hour to pass."""
 
 
 @dataclass
@@ -98,6 +102,7 @@ class Outbox:
         self._recipients: OrderedDict[str, _Recipient] = OrderedDict()
         self._sent: dict[str, deque[int]] = {}
         self._pending: dict[str, Pending] = {}
+        self._held = 0
         self._delivered_ids: OrderedDict[str, None] = OrderedDict()
         self._server_failures = 0
         self._server_failing_since_ms: int | None = None
@@ -130,11 +135,10 @@ class Outbox:
                 repeated += 1
             elif mail.message_id in self._delivered_ids:
                 repeated += 1
-            elif self._waiting(mail) >= self._most_each:
-                surplus.append(mail)
+            elif self._keep(mail, now_ms):
+                held += mail.held
             else:
-                held += self._waiting(mail) + self._sent_lately(mail.address.spec, now_ms) >= self._rate
-                self._keep(mail, now_ms)
+                surplus.append(mail)
         return Added(repeated, held, tuple(surplus))
 
     def next_due(self, now_ms: int) -> Pending | None:
@@ -199,6 +203,7 @@ class Outbox:
         recipient = self._recipients.get(mail.address.spec)
         if held is None or recipient is None:
             return None
+        self._held -= held.held
         recipient.waiting.pop(mail.message_id)
         if not recipient.waiting:
             del self._recipients[mail.address.spec]
@@ -231,11 +236,18 @@ class Outbox:
         recipient = self._recipients.get(mail.address.spec)
         return len(recipient.waiting) if recipient else 0
 
-    def _keep(self, mail: Pending, now_ms: int) -> None:
+    def _keep(self, mail: Pending, now_ms: int) -> bool:
+        """False: no place. Nobody may fill the box alone, nor may all those together who are told more than their rate."""
+        waiting = self._waiting(mail)
+        mail.held = waiting + self._sent_lately(mail.address.spec, now_ms) >= self._rate
+        if waiting >= self._most_each or (mail.held and 2 * self._held >= self._most):
+            return False
         mail.read_ms = now_ms
+        self._held += mail.held
         self._recipients.setdefault(mail.address.spec, _Recipient()).waiting[mail.message_id] = mail
         self._pending[mail.message_id] = mail
         _open(mail.notices)
+        return True
 
     def _recipient_due(self, name: str, recipient: _Recipient, now_ms: int) -> int:
         own = min(mail.not_before_ms for mail in recipient.waiting.values())

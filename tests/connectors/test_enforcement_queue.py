@@ -63,6 +63,32 @@ def test_a_receiver_that_is_away_holds_all_and_one_refused_order_only_its_accoun
     assert due(queue, 250) is order
 
 
+def test_the_only_order_is_carried_out_soon_after_its_receiver_is_back_however_long_that_was_away() -> None:
+    """A kick that waits for minutes more leaves a thief in the mailbox."""
+    queue = queue_of(block(1))
+    now_ms = 0
+    while now_ms < 20_000:
+        queue.failed(due(queue, now_ms), now_ms, away=True)
+        waited_ms = queue.wait_ms(now_ms)
+        assert waited_ms is not None
+        assert waited_ms <= PATIENCE.receiver_most_ms
+        now_ms += waited_ms
+
+    assert due(queue, now_ms).block["id"] == "id-1"
+
+
+def test_an_order_that_the_receiver_refuses_waits_up_to_its_own_bound() -> None:
+    """That is longer than the one of a receiver that is away."""
+    queue = queue_of(block(1))
+    now_ms = 0
+    for _ in range(6):
+        queue.failed(due(queue, now_ms), now_ms, away=False)
+        waited_ms = queue.wait_ms(now_ms) or 0
+        now_ms += waited_ms
+
+    assert waited_ms == PATIENCE.most_ms
+
+
 def test_a_wait_that_the_receiver_asked_for_is_kept() -> None:
     """Retry-After is longer than the backoff."""
     queue = queue_of(block(1))

@@ -1,5 +1,8 @@
 """Which mail is sent next, and which notifications are finished."""
 
+from collections.abc import Callable
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -196,6 +199,53 @@ def test_nobody_fills_the_outbox_alone() -> None:
     assert added.surplus == tuple(mails[10:])
     assert len(box) == 10
     assert not box.full
+
+
+def test_many_busy_recipients_together_do_not_keep_mail_from_the_others() -> None:
+    """Reading never pauses for mails that wait for their hour, so every owner is told at once."""
+    box = outbox(rate=2, most=40, patience=DAY)
+    surplus, told = 0, []
+    for incident in range(100):
+        busy = [mail(f"soc{n}", incident) for n in range(5)]
+        surplus += len(box.add([*busy, mail(f"owner{incident}", incident)], incident).surplus)
+        while (due := box.next_due(incident)) is not None:
+            told.append(due.address.local)
+            box.delivered(due, incident)
+        assert not box.full
+
+    assert [name for name in told if name.startswith("owner")] == [f"owner{incident}" for incident in range(100)]
+    assert len(box) == 20
+    assert surplus == 5 * 100 - 5 * 2 - 20
+
+
+def delivered(box: Outbox) -> None:
+    due = box.next_due(HOUR_MS)
+    assert due is not None
+    box.delivered(due, HOUR_MS)
+
+
+def given_up(box: Outbox) -> None:
+    box.done(next(iter(box)))
+
+
+def moved_away(box: Outbox) -> None:
+    box.keep_only({("notifications", partition) for partition in range(1, 4)})
+
+
+@pytest.mark.parametrize("leaves", [delivered, given_up, moved_away])
+def test_a_place_that_a_held_mail_leaves_is_free_for_another(leaves: Callable[[Outbox], None]) -> None:
+    """Or the half for them would shrink with time, until every busy recipient's mail went to the dead letters."""
+    box = outbox(rate=1, most=8, patience=DAY)
+    box.add([mail(f"soc{n}", offset, partition=n) for n in range(4) for offset in range(2)], 0)
+    while (due := box.next_due(0)) is not None:
+        box.delivered(due, 0)
+    first, second, third = (mail("admin", offset, partition=1) for offset in range(3))
+    assert box.add([first, second], HOUR_MS - 1).surplus == (second,)
+
+    leaves(box)
+
+    assert box.add([second, mail("other", 1), third], HOUR_MS).surplus == (third,)
+    assert second in list(box)
 
 
 def test_the_outbox_is_full_at_its_bound() -> None:
