@@ -70,13 +70,17 @@ def export(
         typer.Option("--from", metavar="WHEN", help="A duration (24h) or a date, UTC. Tables are always whole."),
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="WHEN", help="Up to this time, exclusive.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many records, the oldest.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="At most so many records, the first of the file; `accounts` do not count."),
+    ] = None,
 ) -> None:
     """
     Write records of topics as JSON lines, in the order of time: what `replay` reads.
 
     The tables (policies, safe-networks, domains) are in force whatever their age: they are written from their beginning.
-    `accounts` writes what workers keep of the accounts, at the end: for `import`, not for `replay`.
+    `accounts` writes what workers keep of the accounts, after those: for `import`, not for `replay`. What workers write
+    themselves (blocks, incidents, notifications) then comes last, so that no account is blocked in its state alone.
     """
     from streams.cli import states
     from streams.topology import BY_NAME
@@ -86,18 +90,43 @@ def export(
     if unknown := [topic for topic in topics if topic not in known]:
         raise UsageError(f"there is no topic {unknown[0]!r} to export; the topics are {', '.join(known)}")
     now = now_ms()
-    names = [name for name in dict.fromkeys(topics) if name != states.NAME]
-    history = run.store.history(*names, since_ms=ago("--from", from_, now), until_ms=ago("--until", until, now))
-    total = history.total if limit is None else min(limit, history.total)
-    with progress_bar("Exporting", total) as progress:
-        _write(_exported(run.store, history, limit, progress))
+    span = ago("--from", from_, now), ago("--until", until, now)
+    names, later = _in_turn(topics)
+    written = _export_topics(run, names, span, limit)
     if states.NAME in topics:
         _note_waiting(run, states.orders_waiting(run.settings))
         _write(states.exported(run.settings))
+    if later and written != limit:
+        _export_topics(run, later, span, None if limit is None else limit - written)
     if run.store.unreadable:
         run.out.note(
             f"{run.store.unreadable} record(s) cannot be read; the values are base64 text, which a replay refuses."
         )
+
+
+def _in_turn(topics: list[str]) -> tuple[list[str], list[str]]:
+    """
+    The topics that are read before the states of accounts, and those read after them.
+
+    Workers go on while an export runs, and a block that a state knows and `blocks` does not would be in force at no
+    door after an import. They write an output before its state: outputs that are read later hold all that states know.
+    """
+    from streams.cli import states
+    from streams.topology import BY_NAME
+
+    names = [name for name in dict.fromkeys(topics) if name != states.NAME]
+    outputs = [name for name in names if states.NAME in topics and BY_NAME[name].written_by == "worker"]
+    return [name for name in names if name not in outputs], outputs
+
+
+def _export_topics(
+    run: session.Session, names: list[str], span: tuple[int | None, int | None], limit: int | None
+) -> int:
+    """Write what is on these topics now; how many records that were."""
+    history = run.store.history(*names, since_ms=span[0], until_ms=span[1])
+    total = history.total if limit is None else min(limit, history.total)
+    with progress_bar("Exporting", total) as progress:
+        return _write(_exported(run.store, history, limit, progress))
 
 
 def _note_waiting(run: session.Session, number: int | None) -> None:
@@ -185,11 +214,14 @@ def total_bytes(files: list[str]) -> int | None:
     return sum(path.stat().st_size for path in paths) if all(path.is_file() for path in paths) else None
 
 
-def _write(lines: Iterable[bytes]) -> None:
-    out = sys.stdout.buffer
+def _write(lines: Iterable[bytes]) -> int:
+    """Onto standard output; how many lines."""
+    out, number = sys.stdout.buffer, 0
     for line in lines:
         out.write(line)
+        number += 1
     out.flush()
+    return number
 
 
 @contextmanager

@@ -5,7 +5,10 @@ Decision: everything is read and checked before anything is written, and records
 `now` is what blocks and incidents are dated by, so a worker that reads the restored topics decides as the first one did.
 For that the topics take the writer's timestamps while the import runs. Keys decide the partition, so the new topics may have
 another number of them; each account's records keep their order, which is that of the files. The states of accounts come
-last (`states.py`).
+last (`states.py`), whatever their place in the files.
+
+Decision: with states, records under a key that is not their account's are left out. The worker had passed them on under
+the right key, and those copies are in the files: it would pass them on again, behind all that the states have applied.
 """
 
 # ruff: noqa: PLC0415 - JSON, Avro and Kafka are slow to import, and not needed for --help
@@ -13,8 +16,8 @@ last (`states.py`).
 import base64
 import binascii
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -23,12 +26,10 @@ from streams.cli import files as streams_of_files
 from streams.cli import session
 from streams.cli.session import Session
 from streams.core.refusal import Refused
-from streams.errors import UsageError
+from streams.errors import BrokerUnavailableError, DeliveryError, UsageError
 
 if TYPE_CHECKING:
     from streams.records.codec import Codec
-
-ACKNOWLEDGED_WITHIN_S = 60
 
 
 class Line(NamedTuple):
@@ -38,6 +39,8 @@ class Line(NamedTuple):
     key: str | None
     raw: bytes | None
     timestamp_ms: int
+    passed_on: bool
+    """The worker does not use it: it writes a copy under the account's key (`Engine`, forwards)."""
 
 
 def import_(
@@ -50,28 +53,51 @@ def import_(
     """
     Write exported records back, with their keys and times, onto the empty topics of a new cluster.
 
-    Make the topics first (`loginwatch topics create`), and start the processes afterwards.
+    Make the topics first (`loginwatch topics create`), and start the processes afterwards. Kafka has 10 minutes to take
+    a record; then the import ends. With `accounts` in the files, records that workers passed on under another key are
+    left out: the copies are there.
     """
-    from streams.bus.admin import writers_timestamps
     from streams.cli import states
 
     run = session.of(context)
     if "-" in files:
         raise UsageError("import reads its files twice, which standard input does not allow: give it a file")
-    counts = Counter(line.topic for line in _lines(run, files, "Reading"))
+    counts, passed_on = _counted(_lines(run, files, "Reading"))
     if not counts:
         raise UsageError("there is nothing to import in these files")
     if not force:
         _refuse_unless_empty(run, list(counts))
-    with writers_timestamps(run.settings, [topic for topic in counts if topic != states.NAME]):
+    with_states = counts[states.NAME] > 0
+    left_out = passed_on if with_states else Counter[str]()
+    with _explained():
+        _write_records(run, files, counts - left_out, leave_out=with_states)
+        if with_states:
+            _write_states(run, files)
+    _say_done(run, counts - left_out, left_out.total())
+
+
+def _counted(lines: Iterator[Line]) -> tuple[Counter[str], Counter[str]]:
+    """How many records there are of each topic, and how many of them the worker had passed on."""
+    counts, passed_on = Counter[str](), Counter[str]()
+    for line in lines:
+        counts[line.topic] += 1
+        passed_on[line.topic] += line.passed_on
+    return counts, passed_on
+
+
+def _write_records(run: Session, files: list[str], topics: Collection[str], *, leave_out: bool) -> None:
+    """All but the states; `leave_out` those that were passed on."""
+    from streams.bus.admin import writers_timestamps
+    from streams.cli import states
+
+    names = [topic for topic in topics if topic != states.NAME]
+    if not names:
+        return
+    with writers_timestamps(run.settings, names):
         for line in _lines(run, files, "Importing"):
-            if line.topic != states.NAME:
+            if line.topic != states.NAME and not (leave_out and line.passed_on):
                 run.store.send_raw(line.topic, line.key, line.raw, line.timestamp_ms)
-        run.store.flush(ACKNOWLEDGED_WITHIN_S)
-    if counts[states.NAME]:
-        _write_states(run, files)
-    number = sum(counts.values())
-    run.out.done(f"{number} record(s) written to {', '.join(sorted(counts))}.", {"written": dict(counts)})
+        _flush(run)
 
 
 def _write_states(run: Session, files: list[str]) -> None:
@@ -83,7 +109,39 @@ def _write_states(run: Session, files: list[str]) -> None:
     for line in _lines(run, files, "Accounts"):
         if line.topic == states.NAME and line.key is not None and line.raw is not None:
             run.store.send_raw(table, line.key, ends.packed(line.key, line.raw), line.timestamp_ms)
-    run.store.flush(ACKNOWLEDGED_WITHIN_S)
+    _flush(run)
+
+
+def _flush(run: Session) -> None:
+    """Wait a little longer than for any record: then each is acknowledged or known to be lost."""
+    from streams.cli import store
+
+    run.store.flush(store.BULK_ACKNOWLEDGED_WITHIN_S + 1)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """
+    Of an import that Kafka did not take: how long it waited, and that what was taken is in the way of the next one.
+
+    When Kafka is away, the topics' timestamps cannot be set back either, and that is the error that arrives here.
+    """
+    from streams.cli import store
+
+    try:
+        yield
+    except (BrokerUnavailableError, DeliveryError) as error:
+        raise type(error)(
+            f"the import is not complete; Kafka has {store.BULK_ACKNOWLEDGED_WITHIN_S} s to take a record: {error}."
+            " What it has taken stays there: delete all topics of loginwatch, run `loginwatch topics create`, and import again"
+        ) from error
+
+
+def _say_done(run: Session, written: Counter[str], left_out: int) -> None:
+    sentence = f"{written.total()} record(s) written to {', '.join(sorted(written))}."
+    if left_out:
+        sentence += f" {left_out} left out: workers have passed them on, as copies under their accounts' keys."
+    run.out.done(sentence, {"written": dict(written), "left_out": left_out})
 
 
 def _refuse_unless_empty(run: Session, topics: list[str]) -> None:
@@ -107,10 +165,10 @@ def _lines(run: Session, files: list[str], title: str) -> Iterator[Line]:
             file = streams_of_files.open_file(name, opened)
             for number, text in enumerate(streams_of_files.lines_of([file], progress), 1):
                 if text.strip():
-                    yield _read(codec, text, f"{name}, line {number}")
+                    yield _read(codec, run.settings.default_domain, text, f"{name}, line {number}")
 
 
-def _read(codec: "Codec", text: bytes, where: str) -> Line:
+def _read(codec: "Codec", default_domain: str, text: bytes, where: str) -> Line:
     import orjson
 
     from streams.cli import states
@@ -127,7 +185,9 @@ def _read(codec: "Codec", text: bytes, where: str) -> Line:
     if type(timestamp) is not int or not FIRST_MS <= timestamp <= LAST_MS or not isinstance(key, str | None):
         raise UsageError(f"{where}: timestamp must be milliseconds since 1970, and key text or null")
     try:
-        return Line(topic, key, _bytes(codec, topic, value), timestamp)
+        return Line(
+            topic, key, _bytes(codec, topic, value), timestamp, _is_passed_on(topic, key, value, default_domain)
+        )
     except (Refused, binascii.Error) as refusal:
         raise UsageError(f"{where}: the value is no record of {topic}: {refusal}") from refusal
 
@@ -149,3 +209,22 @@ def _bytes(codec: "Codec", topic: str, value: Any) -> bytes | None:
         return orjson.dumps(value)
     record = BY_NAME[topic].record
     return codec.encode(record, from_json(record, value))
+
+
+def _is_passed_on(topic: str, key: str | None, value: Any, default_domain: str) -> bool:
+    """
+    Whether the worker writes a copy of this record, which has been checked, under its account's key.
+
+    As the engine decides it: failed logins are only counted, and what has no account that can be is refused.
+    """
+    from streams.core.accounts import canonical_account
+    from streams.topology import LOGINS, WORKER_INPUTS
+
+    if topic not in {each.name for each in WORKER_INPUTS} or not isinstance(value, dict):
+        return False
+    if topic == LOGINS.name and not value["success"]:
+        return False
+    try:
+        return key != canonical_account(value["account"], default_domain)
+    except Refused:
+        return False

@@ -30,6 +30,9 @@ from streams.settings import Settings
 from streams.topology import ALERTS, BY_NAME, DOMAINS, POLICIES, SAFE_NETWORKS, TABLES, all_topics
 
 ACKNOWLEDGED_WITHIN_S = 10
+"""One record of a command: somebody waits for it at a terminal."""
+BULK_ACKNOWLEDGED_WITHIN_S = 600
+"""One of very many: counted from queueing, and up to 256 MB wait before it. A slow Kafka is not one that is away."""
 REGISTRY_PATIENCE_S = 2
 USABLE_WITHIN_S = 20
 Row = dict[str, Any]
@@ -94,6 +97,11 @@ class Store:
     @cached_property
     def _producer(self) -> Producer:
         return Producer(self.settings, delivery_timeout_ms=ACKNOWLEDGED_WITHIN_S * 1000, linger_ms=0)
+
+    @cached_property
+    def _bulk(self) -> Producer:
+        """Another one, since a producer has one patience for all its records."""
+        return Producer(self.settings, delivery_timeout_ms=BULK_ACKNOWLEDGED_WITHIN_S * 1000)
 
     def history(
         self, *topics: str, since_ms: int | None = None, until_ms: int | None = None, account: str | None = None
@@ -177,7 +185,7 @@ class Store:
         raw = None if value is None else self.codec.encode(BY_NAME[topic].record, value)
         for written, bytes_of_it in in_place_of(keys, key, raw):
             self._producer.send(topic, bytes_of_it, key=written)
-        self.flush(ACKNOWLEDGED_WITHIN_S + 1)
+        self._producer.flush(ACKNOWLEDGED_WITHIN_S + 1)
 
     def write_raw(self, topic: str, key: str | bytes | None, raw: bytes | None) -> None:
         """Write bytes as they are and wait for Kafka. Raises DeliveryError."""
@@ -185,9 +193,13 @@ class Store:
         self._producer.flush(ACKNOWLEDGED_WITHIN_S + 1)
 
     def send_raw(self, topic: str, key: str | None, raw: bytes | None, timestamp_ms: int) -> None:
-        """Queue one of many records; `flush` waits for them. Raises DeliveryError."""
-        self._producer.send(topic, raw, key=key, timestamp_ms=timestamp_ms)
+        """
+        Queue one of many records; `flush` waits for them. Raises DeliveryError.
+
+        Kafka has `BULK_ACKNOWLEDGED_WITHIN_S` for each, also where the queue is full.
+        """
+        self._bulk.send(topic, raw, key=key, timestamp_ms=timestamp_ms)
 
     def flush(self, timeout_s: float) -> None:
-        """Wait until Kafka has acknowledged everything sent. Raises DeliveryError."""
-        self._producer.flush(timeout_s)
+        """Wait until Kafka has acknowledged everything that `send_raw` queued. Raises DeliveryError."""
+        self._bulk.flush(timeout_s)

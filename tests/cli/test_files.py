@@ -4,7 +4,8 @@ import orjson
 import pytest
 
 from streams.cli.store import Store
-from streams.topology import LOGINS, POLICIES
+from streams.core.state import AccountState, pack
+from streams.topology import INCIDENTS, LOGINS, POLICIES, changelog
 from tests.cli.conftest import Loginwatch
 
 START = 1_700_000_000_000
@@ -102,6 +103,37 @@ def test_export_takes_a_span_of_time_and_whole_tables(on_kafka: Loginwatch, stor
     assert [line["timestamp"] for line in some] == [START + 1, START + 2]
     assert [(line["topic"], line["value"]) for line in later] == [("policies", None)]
     assert [line["timestamp"] for line in few] == [START + 1, START + 2]
+
+
+def test_what_workers_write_is_exported_after_the_states_of_accounts(on_kafka: Loginwatch, store: Store) -> None:
+    """Workers run meanwhile: a block that a state knows is in the file. A limit counts all records and no states."""
+    store.write_raw(changelog(store.settings).name, "user@example.org", pack(AccountState()))
+    store.write("blocks", "user@example.org", None)
+    for _ in range(2):
+        store.write_raw(INCIDENTS.name, "user@example.org", None)
+        store.write_raw(LOGINS.name, "user@example.org", None)
+
+    def exported(*arguments: str) -> list[str]:
+        return [line["topic"] for line in on_kafka("export", *arguments).lines]
+
+    everything = ("accounts", "blocks", "logins", "incidents")
+    assert exported(*everything) == ["logins", "logins", "accounts", "blocks", "incidents", "incidents"]
+    assert exported(*everything, "--limit", "3") == ["logins", "logins", "accounts", "blocks"]
+    assert exported(*everything, "--limit", "2") == ["logins", "logins", "accounts"]
+    assert exported("blocks", "accounts") == ["accounts", "blocks"]
+    assert exported(*everything[1:])[0] == "blocks"
+
+
+def test_a_replay_passes_over_what_workers_wrote(on_kafka: Loginwatch, store: Store) -> None:
+    """States and blocks of an export change nothing: it decides from the logins alone."""
+    store.write_raw(changelog(store.settings).name, "user@example.org", pack(AccountState()))
+    store.write("blocks", "user@example.org", None)
+
+    exported = on_kafka("export", "accounts", "blocks").out
+    inputs = jsonl({"topic": "policies", "value": POLICY}, *({"value": login(number)} for number in range(3)))
+    replayed = on_kafka("replay", "-", stdin=exported + inputs.decode())
+
+    assert [line["topic"] for line in replayed.lines] == ["incidents", "blocks"]
 
 
 def test_what_cannot_be_read_is_exported_as_it_is(on_kafka: Loginwatch, store: Store) -> None:
