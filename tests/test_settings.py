@@ -99,6 +99,55 @@ def test_a_secret_is_in_no_refusal() -> None:
     assert "schema_registry_password" in said
 
 
+def shown(name: str, value: str) -> str:
+    """What is said of a setting from the environment."""
+    said = load_with_origins(environment={f"LOGINWATCH_{name.upper()}": value})[1]
+    return next(item.value for item in said if item.name == name)
+
+
+@pytest.mark.parametrize("name", ["alerts_webhooks", "enforcement_webhooks", "enforcement_doveadm_urls"])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("https://hooks.example.org", "https://hooks.example.org"),
+        ("https://hooks.example.org:8443/", "https://hooks.example.org:8443"),
+        ("https://[2001:db8::1]:8443/hunter2", "https://[2001:db8::1]:8443/(hidden)"),
+        ("https://hooks.example.org/services/hunter2", "https://hooks.example.org/(hidden)"),
+        ("https://hooks.example.org?key=hunter2", "https://hooks.example.org/(hidden)"),
+        ("https://hooks.example.org#hunter2", "https://hooks.example.org/(hidden)"),
+        ("https://bob:hunter2@hooks.example.org/", "https://hooks.example.org"),
+        ("https://bob@work:hunter2@hooks.example.org", "https://hooks.example.org"),
+        ("https://bob:hun/hunter2@hooks.example.org", "(hidden)"),
+        ("https://bob:12/hunter2@hooks.example.org", "(hidden)"),
+        ("hooks.example.org/services/hunter2", "(hidden)"),
+        ("https://a.example.org/?keys=1,hunter2", "https://a.example.org/(hidden),(hidden)"),
+        (
+            "https://a.example.org/hunter2, https://b.example.org",
+            "https://a.example.org/(hidden),https://b.example.org",
+        ),
+    ],
+)
+def test_of_a_webhook_only_the_machine_is_shown(name: str, value: str, text: str) -> None:
+    """Path and query are often its password; also where the URL is a wrong one, as then one looks at the settings."""
+    assert shown(name, value) == text
+
+
+@pytest.mark.parametrize("name", ["canary_gateway_url", "panel_url", "panel_oidc_issuer"])
+def test_of_another_url_all_but_name_and_password_is_shown(name: str) -> None:
+    """Its path is no secret, and operators compare it."""
+    environment = {"LOGINWATCH_PANEL_URL": "https://p.example.org/", "LOGINWATCH_PANEL_OIDC_CLIENT_ID": "panel"}
+
+    for given, text in (("", ""), ("bob:hunter2@", "(hidden)@"), ("bob:hun/ter2@", "(hidden)@")):
+        values = {**environment, f"LOGINWATCH_{name.upper()}": f"https://{given}host.example.org/realms/x"}
+        said = {item.name: item.value for item in load_with_origins(environment=values)[1]}
+        assert said[name] == f"https://{text}host.example.org/realms/x"
+
+
+def test_lists_that_are_no_urls_are_shown_whole() -> None:
+    """Files and networks, as they were given."""
+    assert shown("geo_databases", "/srv/geo/a.mmdb, b.mmdb") == "/srv/geo/a.mmdb,b.mmdb"
+
+
 def test_the_default_domain_is_canonical() -> None:
     """It becomes part of account names."""
     assert load_settings(environment={"LOGINWATCH_DEFAULT_DOMAIN": " BÜCHER.example. "}).default_domain == (

@@ -106,12 +106,29 @@ def _one(found: dict[str, Letter], id_: str) -> Letter:
 
 
 def _check(letter: Letter) -> None:
-    from streams.topology import BY_NAME  # noqa: PLC0415 - slow, and not needed for --help
+    """
+    May this be written to its topic again? Raises UsageError.
+
+    What alerts could not tell was read from the topic, not kept off it: a block of then would lock out whom somebody has
+    unblocked since.
+    """
+    from streams.topology import BLOCKS, BY_NAME  # noqa: PLC0415 - slow, and not needed for --help
 
     topic = letter["topic"]
     if topic not in BY_NAME or topic == TOPIC:
         raise UsageError(
             f"dead letter {letter['id']} came from {topic or 'no topic'!r}, which is none that it can be sent to"
+        )
+    if letter["process"] == "alerts":
+        raise UsageError(
+            f"dead letter {letter['id']} is of an event for a SOC: its record is on {topic} already, and written again it"
+            " would be the newest word on that account. Nothing is lost but the event: tell the SOC what `loginwatch"
+            f" dead-letters show {letter['id']}` shows; the topic alerts has the event too, unless alerts_topic is off"
+        )
+    if topic == BLOCKS.name:
+        raise UsageError(
+            f"dead letter {letter['id']} is a block as it was at its time; written again it would be the newest word on that"
+            " account. If the account is to be blocked now: `loginwatch account block`"
         )
     if letter["reason"] == "too-large":
         raise UsageError(f"dead letter {letter['id']} was too large and is kept only in part: it cannot be sent again")

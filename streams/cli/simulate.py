@@ -66,21 +66,34 @@ def simulate(
         guesses=guesses,
         disorder=Disorder(late=late, repeats=repeats),
     )
+    file = None if live or to == "-" else Path(to)
+    _demand_writable(geo, file, truth)
     if geo is not None:
         write_geo(geo)
     if live:
         _feed(run, recipe, to, 1.0 if speed is None else speed or None, truth)
     else:
-        _write(run, recipe, to, truth)
+        _write(run, recipe, file, truth)
 
 
-def _write(run: Session, recipe: "Recipe", to: str, truth: Path | None) -> None:
+def _demand_writable(geo: Path | None, file: Path | None, truth: Path | None) -> None:
+    """All files that are to be written, before any is and before a record is anywhere."""
+    from streams.simulator.run import demand_writable, truth_beside
+
+    for path in (geo, file):
+        if path is not None:
+            demand_writable(path)
+    beside = truth_beside(file, truth)
+    if beside is not None:
+        demand_writable(beside)
+
+
+def _write(run: Session, recipe: "Recipe", path: Path | None, truth: Path | None) -> None:
     from streams.simulator.run import write_jsonl
 
-    path = None if to == "-" else Path(to)
     lines = write_jsonl(path, recipe, truth=truth)
     if path is not None:
-        run.out.done(f"{lines} records in {path}, the takeovers beside it.", {"records": lines, "file": to})
+        run.out.done(f"{lines} records in {path}, the takeovers beside it.", {"records": lines, "file": str(path)})
 
 
 def _feed(run: Session, recipe: "Recipe", to: str, speed: float | None, truth: Path | None) -> None:

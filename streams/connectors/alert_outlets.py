@@ -41,6 +41,10 @@ class AwayError(Exception):
     """The outlet cannot take events now; the text says why."""
 
 
+class AboutEventError(AwayError):
+    """The outlet does not take this event now, which says nothing of others."""
+
+
 class Outlet(Protocol):
     """One place that events go to."""
 
@@ -50,7 +54,11 @@ class Outlet(Protocol):
         """Look whether it could take events, as far as one can without one. Raises AwayError."""
 
     def deliver(self, account: str, event: Event) -> None:
-        """Hand over one event. Raises AwayError to be tried again, Refused for what will never be taken."""
+        """
+        Hand over one event.
+
+        Raises AwayError to be tried again, AboutEventError to be tried for a while, Refused for what is never taken.
+        """
 
     def close(self) -> None:
         """Let go."""
@@ -254,7 +262,7 @@ class HookOutlet:
         """Nothing that a receiver need understand could be asked."""
 
     def deliver(self, account: str, event: Event) -> None:  # noqa: ARG002 - others key by it
-        """Post it once. Raises AwayError, and Refused for a status that says so."""
+        """Post it once. Raises AwayError, and AboutEventError or Refused for a status that says so."""
         body = orjson.dumps(event)
         headers = {
             "Content-Type": "application/json",
@@ -265,6 +273,8 @@ class HookOutlet:
         reply = self._loop.run(self._post(body, headers))
         if reply.verdict is Verdict.NEVER:
             raise Refused("alert-refused", f"{self.name}: {reply.sentence}")
+        if reply.verdict is Verdict.FAILED:
+            raise AboutEventError(f"{self.name}: {reply.sentence}")
         if reply.verdict is not Verdict.DONE:
             raise AwayError(f"{self.name}: {reply.sentence}")
 

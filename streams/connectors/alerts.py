@@ -2,9 +2,9 @@
 Alerts: incidents, reviews and blocks become OCSF events for a SOC.
 
 Every outlet is followed on its own, from its own position on the topics, in a thread of its own, so that none holds up
-another. An outlet that is away is tried again with backoff, in order, until it is back; what it refuses for good goes to
-`dead-letters`. At least once: after a crash some events come again, with the same `metadata.uid`.
-`ocsf` says what an event looks like, `alert_outlets` where it goes.
+another. An outlet that is away is tried again with backoff, in order, until it is back; an event that it refuses for good, or
+for an hour with an answer that says nothing of other events, goes to `dead-letters`. At least once: after a crash some events
+come again, with the same `metadata.uid`. `ocsf` says what an event looks like, `alert_outlets` where it goes.
 
 Decision: one record is read at a time. Only `read` commits and keeps the membership of the group, so of a batch that takes
 minutes nothing would be committed, and for longer than five it would come again for ever. librdkafka has read ahead anyway.
@@ -24,7 +24,15 @@ from streams.bus.dead_letters import DeadLetters
 from streams.bus.health import HealthServer
 from streams.bus.producer import Producer
 from streams.bus.record import Record
-from streams.connectors.alert_outlets import AwayError, FileOutlet, HookOutlet, Outlet, SyslogOutlet, TopicOutlet
+from streams.connectors.alert_outlets import (
+    AboutEventError,
+    AwayError,
+    FileOutlet,
+    HookOutlet,
+    Outlet,
+    SyslogOutlet,
+    TopicOutlet,
+)
 from streams.connectors.ocsf import Event, account_change, closing, finding
 from streams.connectors.receivers import receivers_of
 from streams.core.refusal import Refused
@@ -49,6 +57,8 @@ READ_S = 0.5
 MEASURE_EVERY_S = 1.0
 CHECK_EVERY_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+GIVE_UP_S = 3_600.0
+"""So long an event is tried whose refusal says nothing of others; then they are not held up by it any more."""
 LETTER_S = 130.0
 """Longer than a producer retries, and with a delivery before it (two minutes at most) less than the five between two reads."""
 
@@ -64,6 +74,7 @@ class Follower:
         *,
         counts_reviews: bool,
         session_timeout_ms: int = SESSION_TIMEOUT_MS,
+        give_up_s: float = GIVE_UP_S,
     ) -> None:
         self.outlet = outlet
         self.trouble = ""
@@ -74,6 +85,9 @@ class Follower:
         self._metrics = metrics
         self._counts_reviews = counts_reviews
         self._session_timeout_ms = session_timeout_ms
+        self._give_up_s = give_up_s
+        self._give_up_at: float | None = None
+        """Until then the record in hand is tried, once the outlet has answered something about this one only."""
         self._codec = Codec(from_settings(settings))
         self._version = metadata.version("loginwatch")
         self._up = metrics.of(ALERTS_UP, outlet=outlet.name)
@@ -136,7 +150,7 @@ class Follower:
         self, reader: GroupReader, record: Record, dead: DeadLetters, letters: Producer, stopping: threading.Event
     ) -> bool:
         """Deliver one record, however long it takes; False when told to stop before it was."""
-        pause = FIRST_PAUSE_S
+        pause, self._give_up_at = FIRST_PAUSE_S, None
         while not self._is_through(record, dead, letters):
             if not self._wait(reader, pause, stopping):
                 return False
@@ -146,7 +160,7 @@ class Follower:
     def _is_through(self, record: Record, dead: DeadLetters, letters: Producer) -> bool:
         """Try once; what is refused for good is through too. Raises DeliveryError when its dead letter was lost."""
         try:
-            self._deliver(record)
+            self._deliver_or_give_up(record)
         except Refused as refusal:
             place = (record.topic, record.partition, record.offset, record.timestamp_ms)
             dead.write(*place, record.key, record.value, refusal)
@@ -158,6 +172,17 @@ class Follower:
             return False
         self._is_back()
         return True
+
+    def _deliver_or_give_up(self, record: Record) -> None:
+        """As `_deliver`; an event that alone is not taken is refused when its time is over, or it would hold up all others."""
+        try:
+            self._deliver(record)
+        except AboutEventError as error:
+            if self._give_up_at is None:
+                self._give_up_at = monotonic() + self._give_up_s
+            if monotonic() < self._give_up_at:
+                raise
+            raise Refused("alert-refused", f"{error} (given up after {self._give_up_s:g} seconds)") from error
 
     def _deliver(self, record: Record) -> None:
         value = self._codec.decode(BY_NAME[record.topic].record, record.value or b"")

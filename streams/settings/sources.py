@@ -1,6 +1,7 @@
 """Where the values of settings come from: files, secrets, environment, command line."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,13 @@ from streams.settings.fleet import Settings
 
 ENVIRONMENT_PREFIX = "LOGINWATCH_"
 ENVIRONMENT_ONLY = {"LOGINWATCH_CONFIG", "LOGINWATCH_SECRETS_DIR", "LOGINWATCH_CRASH_AT"}
+URL_LISTS = ("_urls", "_webhooks")
+"""How the names of settings end whose parts are URLs; a part that is none was to be one."""
+URL = re.compile(
+    r"(?P<scheme>https?://)(?:[^/?#]*@)?(?P<host>(?:\[[0-9a-f:.]+\]|[^@:/?#\[\]]+)(?::\d*)?)(?P<rest>(?:[/?#].*)?)",
+    re.IGNORECASE | re.DOTALL,
+)
+HIDDEN = "(hidden)"
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,8 @@ def load_with_origins(
     except ValidationError as error:
         raise ConfigurationError(_sentence(error, origins)) from error
     shown = [
-        Origin(name, _shown(getattr(settings, name)), origins.get(name, "default")) for name in Settings.model_fields
+        Origin(name, _shown(name, getattr(settings, name)), origins.get(name, "default"))
+        for name in Settings.model_fields
     ]
     return settings, shown
 
@@ -114,12 +123,37 @@ def _split(name: str, value: str) -> Any:
     return value
 
 
-def _shown(value: Any) -> str:
+def _shown(name: str, value: Any) -> str:
+    """A value as text that may be seen by others: what is secret, or may be, is left out."""
     if isinstance(value, SecretStr):
         return "(set)" if value.get_secret_value() else ""
     if isinstance(value, tuple):
-        return ",".join(str(part) for part in value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        urls = name.endswith(URL_LISTS)
+        return ",".join(_only_host(part) if urls or "://" in part else part for part in map(str, value))
+    return str(value).lower() if isinstance(value, bool) else _without_password(str(value))
+
+
+def _only_host(text: str) -> str:
+    """
+    Which machine a URL names, and no more: the path of a webhook is often its password.
+
+    >>> _only_host("https://bob:hunter2@hooks.example.org:8443/services/T0/XYZ?key=1")
+    'https://hooks.example.org:8443/(hidden)'
+    """
+    found = URL.fullmatch(text)
+    if found is None or "@" in found["rest"]:  # what stands before a slash in a password looks like a host
+        return HIDDEN
+    return f"{found['scheme']}{found['host']}" + (f"/{HIDDEN}" if found["rest"].strip("/") else "")
+
+
+def _without_password(text: str) -> str:
+    """
+    A text, and if it is a URL, then without name and password.
+
+    >>> _without_password("https://bob:hunter2@gateway.example.org/x")
+    'https://(hidden)@gateway.example.org/x'
+    """
+    return re.sub(r"://.*@", f"://{HIDDEN}@", text, flags=re.DOTALL)
 
 
 def _sentence(error: ValidationError, origins: Mapping[str, str]) -> str:

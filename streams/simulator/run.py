@@ -19,15 +19,12 @@ from streams.errors import UsageError
 from streams.records.codec import Codec
 from streams.records.registry import from_settings
 from streams.settings import Settings
-from streams.simulator import habits
+from streams.simulator import habits, world
 from streams.simulator.delivery import Disorder, deliver
 from streams.simulator.door import MailServer, Outcome, Visits, paced, visit
 from streams.simulator.people import Population
 from streams.simulator.simulation import Event, Options, Simulation
 from streams.simulator.thieves import KINDS, Kind, Plan, Takeover
-from streams.simulator.world import write_geo
-
-__all__ = ["MONDAY_MS", "Recipe", "feed_gateway", "feed_topic", "write_geo", "write_jsonl", "write_truth"]
 
 MONDAY_MS = 1_767_571_200_000
 """5 January 2026, 00:00 UTC: where a simulation starts unless it is told otherwise."""
@@ -118,10 +115,36 @@ def write_jsonl(
     simulation = recipe.simulation()
     with _opened(path) as out:
         lines = _write_lines(out, recipe.events(simulation), progress)
-    beside = truth or (path.with_suffix(".truth.jsonl") if path is not None else None)
+    beside = truth_beside(path, truth)
     if beside is not None:
         write_truth(beside, simulation.takeovers)
     return lines
+
+
+def truth_beside(path: Path | None, truth: Path | None) -> Path | None:
+    """Where the truth about a replay file goes, if anywhere: to `truth`, or else beside the file."""
+    return truth or (path.with_suffix(".truth.jsonl") if path is not None else None)
+
+
+def demand_writable(path: Path) -> None:
+    """
+    Refuse a file that cannot be written, before there is work in vain, and leave it as it is.
+
+    Raises UsageError. Pipes and devices are not tried: who reads a pipe would take the try for its end.
+    """
+    with _refusing(path):
+        there = path.exists()
+        if there and not (path.is_file() or path.is_dir()):
+            return
+        path.open("ab").close()
+        if not there:
+            path.resolve().unlink()  # not a link that pointed nowhere
+
+
+def write_geo(path: Path) -> None:
+    """Write the simulated world as a geo database. Raises UsageError when the file cannot be written."""
+    with _refusing(path):
+        world.write_geo(path)
 
 
 def write_truth(path: Path, takeovers: Iterable[Takeover]) -> None:
@@ -155,9 +178,14 @@ def _opened(path: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    with _refusing(path), path.open("wb") as out:
+        yield out
+
+
+@contextlib.contextmanager
+def _refusing(path: Path) -> Iterator[None]:
     try:
-        with path.open("wb") as out:
-            yield out
+        yield
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
 

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from streams.cli.store import Store
-from streams.topology import DEAD_LETTERS, LOGINS
+from streams.topology import BLOCKS, DEAD_LETTERS, LOGINS
 from tests.cli.conftest import Loginwatch
 
 TIME = 1_700_000_000_000
@@ -20,6 +20,7 @@ def put(
     offset: int = 7,
     reason: str = "bad-json",
     key: bytes | None = b"user@example.org",
+    process: str = "worker",
 ) -> str:
     """Write one dead letter as the worker does; its id."""
     letter = {
@@ -32,7 +33,7 @@ def put(
         "detail": "the value begins like JSON but is none",
         "key": key,
         "raw": raw,
-        "process": "worker",
+        "process": process,
     }
     store.write(DEAD_LETTERS.name, "user@example.org", letter)
     return str(letter["id"])
@@ -105,6 +106,8 @@ def test_sending_again_asks_first(on_kafka: Loginwatch, store: Store) -> None:
         ({"raw": b"x", "topic": "dead-letters"}, "which is none that it can be sent to"),
         ({"raw": b"x", "reason": "too-large"}, "kept only in part"),
         ({"raw": None}, "has no value, which means nothing on logins"),
+        ({"raw": b"x", "topic": "blocks", "process": "alerts"}, "its record is on blocks already"),
+        ({"raw": b"x", "topic": "blocks", "process": "enforcement"}, "the newest word on that account"),
     ],
 )
 def test_what_cannot_be_sent_again_is_refused(
@@ -119,6 +122,32 @@ def test_what_cannot_be_sent_again_is_refused(
     assert answer.code == 2
     assert sentence in answer.err
     assert list(store.history(LOGINS.name)) == []
+
+
+def test_an_alert_that_is_a_dead_letter_locks_nobody_out_again(on_kafka: Loginwatch, store: Store) -> None:
+    """Its block was lifted since: that stays the newest word on the account, and the answer says what to do instead."""
+    block = {
+        "id": str(uuid.uuid4()),
+        "account": "user@example.org",
+        "state": "blocked",
+        "from": TIME,
+        "until": TIME + 3_600_000,
+        "reason": "4 networks > 3",
+        "incident": None,
+        "actor": "loginwatch",
+        "except_networks": [],
+    }
+    store.write(BLOCKS.name, "user@example.org", block)
+    [written] = store.history(BLOCKS.name)
+    store.write(BLOCKS.name, "user@example.org", {**block, "state": "open", "until": TIME + 1, "actor": "admin"})
+    id_ = put(store, written.value, topic=BLOCKS.name, reason="alert-refused", process="alerts")
+
+    answer = on_kafka("dead-letters", "resend", id_, "--yes")
+
+    assert answer.code == 2
+    assert "the newest word on that account" in answer.err
+    assert f"loginwatch dead-letters show {id_}" in answer.err
+    assert [record["state"] for record in store.rows(BLOCKS.name)][-1] == "open"
 
 
 def test_an_unknown_dead_letter_is_not_found(on_kafka: Loginwatch) -> None:

@@ -1,5 +1,10 @@
 """`loginwatch simulate`."""
 
+import os
+import select
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import orjson
 import pytest
 
@@ -40,7 +45,11 @@ def test_a_simulation_goes_onto_the_topics(on_kafka: Loginwatch, store: Store) -
         (["--guesses", "1"], "the share of guesses"),
         (["--thieves", "21", "--accounts", "20"], "at most one thief per account"),
         (["--start", "soon"], "--start 'soon' is no time"),
-        (["--to", "nowhere/sim.jsonl"], "cannot write"),
+        (["--to", "nowhere/sim.jsonl"], "cannot write nowhere/sim.jsonl: No such file or directory"),
+        (["--geo", "nowhere/sim.mmdb"], "cannot write nowhere/sim.mmdb: No such file or directory"),
+        (["--geo", "/dev/full"], "cannot write /dev/full: No space left on device"),
+        (["--truth", "nowhere/sim.truth"], "cannot write nowhere/sim.truth: No such file or directory"),
+        (["--to", "."], "cannot write .: Is a directory"),
     ],
 )
 def test_what_makes_no_sense_is_refused(loginwatch: Loginwatch, arguments: list[str], sentence: str) -> None:
@@ -49,3 +58,51 @@ def test_what_makes_no_sense_is_refused(loginwatch: Loginwatch, arguments: list[
 
     assert answer.code == 2
     assert sentence in answer.err
+
+
+def test_a_truth_that_cannot_be_written_is_refused_before_anything_is_on_the_topics(
+    on_kafka: Loginwatch, store: Store, tmp_path: Path
+) -> None:
+    """A simulation may take hours, and it cannot be told afterwards who the thieves were."""
+    answer = on_kafka(
+        "simulate", *SMALL, "--to", "topics", "--speed", "0", "--truth", str(tmp_path), "--geo", str(tmp_path / "geo")
+    )
+
+    assert answer.code == 2
+    assert f"cannot write {tmp_path}: Is a directory" in answer.err
+    assert list(store.history("logins", "submissions")) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("bad", ["--to", "--geo", "--truth"])
+def test_one_file_that_cannot_be_written_leaves_the_others_as_they_were(
+    loginwatch: Loginwatch, tmp_path: Path, bad: str
+) -> None:
+    """Neither made, nor emptied where there was one; a link that points nowhere stays one."""
+    files = {option: tmp_path / option.strip("-") for option in ("--to", "--geo", "--truth")}
+    files["--geo"].write_text("of yesterday")
+    files["--to"].symlink_to(tmp_path / "elsewhere")
+    files[bad] = tmp_path / "nowhere" / "file"
+
+    answer = loginwatch("simulate", *SMALL, *(str(part) for item in files.items() for part in item))
+
+    assert answer.code == 2
+    assert f"cannot write {files[bad]}: No such file or directory" in answer.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["geo", "to"]
+    assert (tmp_path / "geo").read_text() == "of yesterday"
+    assert (tmp_path / "to").is_symlink()
+
+
+def test_a_pipe_gets_the_truth_although_files_are_looked_at_before(loginwatch: Loginwatch, tmp_path: Path) -> None:
+    """Whoever reads it sees the takeovers first, not an end."""
+    pipe, poll = tmp_path / "truth", select.poll()
+    os.mkfifo(pipe)
+    with os.fdopen(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader, ThreadPoolExecutor(1) as pool:
+        poll.register(reader, select.POLLIN)
+        first = pool.submit(poll.poll, 20_000)
+        answer = loginwatch("simulate", *SMALL, "--to", str(tmp_path / "sim.jsonl"), "--truth", str(pipe))
+
+        assert answer.code == 0
+        [(_, event)] = first.result()
+        assert event & select.POLLIN
+        assert orjson.loads(reader.read())["truth"] == "takeover"

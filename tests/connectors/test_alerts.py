@@ -15,7 +15,7 @@ from streams.bus.embedded import EmbeddedBroker
 from streams.bus.producer import Producer
 from streams.bus.tail import Tail
 from streams.connectors.alert_outlets import AwayError, FileOutlet, Outlet, SyslogOutlet
-from streams.connectors.alerts import Follower, outlets, run
+from streams.connectors.alerts import GIVE_UP_S, Follower, outlets, run
 from streams.errors import ConfigurationError
 from streams.metrics import ALERTS_LAG, ALERTS_SENT, ALERTS_UP, REVIEWED, Metric, Metrics
 from streams.settings import Settings
@@ -70,17 +70,26 @@ def following(followers: Sequence[Follower], stopping: threading.Event) -> Itera
     assert not thread.is_alive()
 
 
-def follower(outlet: Outlet, settings: Settings, metrics: Metrics, *, counts_reviews: bool = False) -> Follower:
+def follower(
+    outlet: Outlet,
+    settings: Settings,
+    metrics: Metrics,
+    *,
+    counts_reviews: bool = False,
+    give_up_s: float = GIVE_UP_S,
+) -> Follower:
     # the embedded broker waits a session timeout at every change of a group's members
-    return Follower(outlet, settings, metrics, counts_reviews=counts_reviews, session_timeout_ms=1_500)
+    return Follower(
+        outlet, settings, metrics, counts_reviews=counts_reviews, session_timeout_ms=1_500, give_up_s=give_up_s
+    )
 
 
 @contextmanager
-def exporting(settings: Settings) -> Iterator[Metrics]:
+def exporting(settings: Settings, *, give_up_s: float = GIVE_UP_S) -> Iterator[Metrics]:
     """The exporter at work; stopped in good order at the end."""
     metrics = Metrics("alerts")
     followers = [
-        follower(outlet, settings, metrics, counts_reviews=number == 0)
+        follower(outlet, settings, metrics, counts_reviews=number == 0, give_up_s=give_up_s)
         for number, outlet in enumerate(outlets(settings))
     ]
     with following(followers, threading.Event()):

@@ -24,10 +24,12 @@ from streams.connectors.alerts import Follower, outlets
 from streams.connectors.ocsf import Event
 from streams.metrics import Metrics
 from streams.settings import Settings
-from streams.topology import ALERTS, INCIDENTS
+from streams.topology import ALERTS, DEAD_LETTERS, INCIDENTS
+from tests.connectors.doors import CODEC
+from tests.connectors.hooks import Hook, serving
 from tests.connectors.notifications import incident
 from tests.connectors.test_alerts import changed, count, exporting, follower, following, lines_of, write
-from tests.eventually import eventually
+from tests.eventually import eventually, eventually_async
 from tests.kafka_clients import kafka_clients, uncollected
 
 INIT_PRODUCER_ID = 22
@@ -203,6 +205,42 @@ async def test_an_answer_without_end_is_not_waited_for(answer: Answer, end: str)
         await asyncio.to_thread(eventually, said, 10, what="the exchange has ended")
 
     assert said().endswith(end)
+
+
+@pytest.mark.parametrize("status", [409, 425, 500])
+async def test_one_event_that_a_webhook_cannot_take_holds_up_the_others_for_its_time_only(
+    embedded: EmbeddedBroker, status: int
+) -> None:
+    """It is tried again until then, since it may be mended; then it is a dead letter that says why, and the next is told."""
+    hook = Hook(fate=lambda body: status if body["activity_id"] == 1 else None)
+    async with serving(hook.handle) as url:
+        settings = changed(embedded.settings, alerts_webhooks=(url,), alerts_topic=False)
+        with Tail(settings, [DEAD_LETTERS], start="start") as tail, exporting(settings, give_up_s=1) as metrics:
+            write(settings, ("incidents", incident()), ("incidents", incident(revision=2)))
+            await eventually_async(lambda: len(hook.taken) == 1, 30, what="the second event is taken")
+            found: list[Any] = []
+            await eventually_async(lambda: found.extend(tail.read(0.2)) or found, 30, what="a dead letter")
+            name = outlets(settings)[0].name
+            assert (count(metrics, name, "refused"), count(metrics, name, "delivered")) == (1, 1)
+
+    assert len({body["metadata"]["uid"] for body in hook.tried[:-1]}) == 1
+    assert len(hook.tried) > 2
+    [letter] = [CODEC.decode(DEAD_LETTERS.record, record.value) for record in found]
+    assert (letter["process"], letter["reason"]) == ("alerts", "alert-refused")
+    assert letter["detail"] == f"{name}: answers {status} (given up after 1 seconds)"
+
+
+async def test_a_webhook_that_is_away_is_never_given_up(embedded: EmbeddedBroker) -> None:
+    """However short the time of an event that is refused alone: nothing is a dead letter, and all comes in order."""
+    hook = Hook(answers=[503, 503, 503])
+    async with serving(hook.handle) as url:
+        settings = changed(embedded.settings, alerts_webhooks=(url,), alerts_topic=False)
+        with exporting(settings, give_up_s=0) as metrics:
+            write(settings, ("incidents", incident()), ("incidents", incident(revision=2)))
+            await eventually_async(lambda: len(hook.taken) == 2, 30, what="both events are taken")
+            assert count(metrics, outlets(settings)[0].name, "refused") == 0
+
+    assert [body["activity_id"] for body in hook.taken] == [1, 2]
 
 
 def test_a_topic_that_may_not_be_written_is_tried_again_and_holds_up_no_other(
