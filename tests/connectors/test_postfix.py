@@ -30,7 +30,7 @@ from tests.connectors.doors import (
     wait_for,
     write_blocks,
 )
-from tests.connectors.policy_clients import DUNNO, open_service, postfix_settings, write_domain, write_policy
+from tests.connectors.policy_clients import DUNNO, Client, open_service, postfix_settings, write_domain, write_policy
 from tests.connectors.postfix_samples import RCPT, SAMPLES, end_of_data, request
 
 ROOT = Path(__file__).parents[2]
@@ -540,11 +540,16 @@ def test_the_command_serves_until_sigterm(broker, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "streams.cli", "postfix"], cwd=ROOT, env=environment, stderr=subprocess.PIPE
     )
-    try:
-        wait_for(lambda: path.exists() or process.poll() is not None, "the socket")
-        from tests.connectors.policy_clients import Client
 
-        client = Client(str(path))
+    def connected():
+        assert process.poll() is None
+        try:
+            return Client(str(path))
+        except OSError:  # it is not there, or nobody listens yet
+            return None
+
+    try:
+        client = wait_for(connected, "the socket")
         wait_for(lambda: client.ask() == LOCKED, "the block")
         client.close()
     finally:
