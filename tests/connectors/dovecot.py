@@ -22,6 +22,7 @@ import pytest
 from tests.connectors import mail_clients
 from tests.connectors.doors import wait_for
 from tests.connectors.mail_clients import PASSWORD
+from tests.ended import end
 from tests.ports import free_port
 from tests.tools import skip_or_fail
 
@@ -305,12 +306,7 @@ class Dovecot:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._process is not None
-        self._process.terminate()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end(self._process)
 
     def login(
         self, user: str, password: str = PASSWORD, address: str = mail_clients.HERE, *, service: str = "imap"

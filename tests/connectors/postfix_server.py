@@ -14,6 +14,7 @@ from tests.connectors import mail_clients
 from tests.connectors.doors import wait_for
 from tests.connectors.dovecot import Dovecot, running_dovecot, snippet
 from tests.connectors.mail_clients import HERE, PASSWORD
+from tests.ended import end
 from tests.ports import free_port
 from tests.tools import skip_or_fail
 
@@ -124,12 +125,7 @@ class PostfixServer:
             try:
                 self._stop_master()
             finally:
-                process.terminate()
-                try:
-                    process.wait(20)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait(20)
+                end(process)
 
     def _stop_master(self) -> None:
         """`postfix start-fg` passes no signal on to its master, which would go on without its folder."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.ended import end
 from tests.eventually import eventually
 from tests.panel.visitors import token_of
 
@@ -73,13 +74,7 @@ def demo(folder: Path, *arguments: str) -> Iterator[Showing]:
         try:
             yield Showing(process, log)
         finally:
-            if process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(60)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+            end(process, 60)
 
 
 def listening(address: tuple[str, int]) -> bool:

@@ -44,11 +44,14 @@ def running(embedded: EmbeddedBroker, tmp_path: Path) -> Iterator[PanelServer]:
     assert not thread.is_alive()
 
 
+def client_of(server: PanelServer, *, host: str = "panel.test") -> httpx.Client:
+    """A browser at its address, which asks for `host` and is patient on a busy machine."""
+    return httpx.Client(timeout=60, base_url=f"http://127.0.0.1:{server.port}", headers={"Host": host})
+
+
 def test_a_panel_serves_and_says_how_it_is(running: PanelServer) -> None:
     """Pages, metrics and health on one port; its own name is in no header."""
-    with httpx.Client(
-        timeout=60, base_url=f"http://127.0.0.1:{running.port}", headers={"Host": "panel.test"}
-    ) as client:
+    with client_of(running) as client:
         page = client.get("/sign-in")
         health = client.get("/health/ready")
         metrics = client.get("/metrics").text
@@ -62,7 +65,7 @@ def test_a_panel_serves_and_says_how_it_is(running: PanelServer) -> None:
 
 def test_readiness_says_why_not(running: PanelServer, embedded: EmbeddedBroker) -> None:
     """A broker that is away is a reason, in a sentence, until it is back; the process lives on."""
-    with httpx.Client(timeout=60, base_url=f"http://127.0.0.1:{running.port}") as client:
+    with client_of(running, host=f"127.0.0.1:{running.port}") as client:
         eventually(lambda: client.get("/health/ready").status_code == 200, 60)
         embedded.down()
         health = eventually(lambda: (found := client.get("/health/ready")).status_code == 503 and found, 60)
@@ -79,9 +82,7 @@ def test_a_stop_ends_open_pages(running: PanelServer) -> None:
     store = running.panel.store
     link = owners.sign_in_link(store, running.panel.settings, None, actor="test", make=True)
     path = link[link.index("/welcome/") :]
-    with httpx.Client(
-        timeout=60, base_url=f"http://127.0.0.1:{running.port}", headers={"Host": "panel.test"}
-    ) as client:
+    with client_of(running) as client:
         token = token_of(client.get(path).text)
         assert client.post(path, data={"csrf": token}).status_code == 303
         with client.stream("GET", "/incidents/news") as news:
