@@ -18,9 +18,6 @@ from streams.core.presence import MOST_RUNS
 from streams.core.state import (
     BUSY,
     DAY_MS,
-    DAYS_KEPT,
-    DAYS_MASK,
-    MOST_DAYS_BEFORE,
     NO_RUN,
     NONE,
     RUNS,
@@ -28,18 +25,17 @@ from streams.core.state import (
 )
 from streams.engine.compiled import known
 from streams.engine.compiled.address import read_address
+from streams.engine.compiled.entries import are_few, entry_of, index_of, shift_days, write_entry
 from streams.engine.compiled.jit import compiled
 from streams.engine.compiled.known import Known
 from streams.engine.compiled.layout import (
     ADDRESS_AT,
     APPLIED_AT,
     BACK_AT,
-    BEFORE_AT,
     COUNTRY_AT,
     COUNTS_FROM_AT,
     DAYS_AT,
     ENTRY_SIZE,
-    FIRST_AT,
     HEADER_SIZE,
     KEY,
     KEY_END,
@@ -57,20 +53,16 @@ from streams.engine.compiled.layout import (
     VALUE_END,
     WINDOW_AT,
 )
-from streams.engine.compiled.login import read_login
+from streams.engine.compiled.login import Login, read_login
 from streams.engine.compiled.memory import fetch
 from streams.engine.compiled.numbers import (
     Bytes,
     Numbers,
     int64,
-    is_less,
     is_same,
-    masks,
-    ones,
     read_2,
     read_4,
     read_8,
-    read_half,
     write_2,
     write_4,
     write_8,
@@ -118,17 +110,6 @@ class Work(NamedTuple):
     counts: Numbers
     further: Numbers
     text: Bytes
-
-
-class Login(NamedTuple):
-    """A login that may be usual: `time_ms` is judged, `high` and `low` are the halves of the address."""
-
-    offset: int
-    time_ms: int
-    high: int
-    low: int
-    country: int
-    service: int
 
 
 @compiled
@@ -239,7 +220,7 @@ def _begin(store: Store, fixed: Numbers, data: Bytes, at: int, stop: int, rules:
     write_2(arena, begins + WINDOW_AT, rules[known.WINDOW])
     arena[begins + PREFIXES_AT] = rules[known.POLICY_IPV4]
     arena[begins + PREFIXES_AT + 1] = rules[known.POLICY_IPV6]
-    _write_entry(arena, begins + HEADER_SIZE, rules, login)
+    write_entry(arena, begins + HEADER_SIZE, rules, login)
     touch(store, place)
     return DONE
 
@@ -273,7 +254,7 @@ def _extend(store: Store, slot: int, rules: Numbers, login: Login, work: Work) -
         or offset <= read_8(arena, begins + APPLIED_AT)
     ):
         return DECLINED
-    entry = _entry_of(arena, begins + HEADER_SIZE, number, rules, high, low)
+    entry = entry_of(arena, begins + HEADER_SIZE, number, rules, high, low)
     if entry < 0:
         return _add_network(store, slot, rules, login, work)
     last_ms, logins = read_8(arena, entry + LAST_AT), read_4(arena, entry + LOGINS_AT)
@@ -292,7 +273,7 @@ def _extend(store: Store, slot: int, rules: Numbers, login: Login, work: Work) -
         arena[entry + SERVICE_AT] = service
         write_half(arena, entry + ADDRESS_AT, high)
         write_half(arena, entry + ADDRESS_AT + 8, low)
-        _shift_days(arena, entry, time_ms // DAY_MS - last_ms // DAY_MS)
+        shift_days(arena, entry, time_ms // DAY_MS - last_ms // DAY_MS)
     arena[entry + DAYS_AT] |= 1
     write_8(arena, entry + START_AT, run_start)
     write_4(arena, entry + BACK_AT, 0)
@@ -302,22 +283,6 @@ def _extend(store: Store, slot: int, rules: Numbers, login: Login, work: Work) -
     write_8(arena, begins + NEWEST_AT, time_ms)
     touch(store, place)
     return DONE
-
-
-@compiled
-def _entry_of(arena: Bytes, at: int, number: int, rules: Numbers, high: int, low: int) -> int:
-    """Where the entry of an address' network is; -1 if there is none."""
-    prefix = known.prefix_of(high, low, rules)
-    high_mask, low_mask = masks(prefix)
-    for _ in range(number):
-        if (
-            (read_half(arena, at + ADDRESS_AT + 8) ^ low) & low_mask == 0
-            and (read_half(arena, at + ADDRESS_AT) ^ high) & high_mask == 0
-            and arena[at] == prefix
-        ):
-            return at
-        at += ENTRY_SIZE
-    return -1
 
 
 @compiled
@@ -338,7 +303,7 @@ def _part(store: Store, slot: int, entry: int, rules: Numbers, login: Login, wor
     if (
         time_ms <= counts_from
         or time_ms >= last_ms + known.KEPT_MS
-        or not _are_few(arena, begins, number, number, country, rules, time_ms)
+        or not are_few(arena, begins, number, number, country, rules, time_ms)
     ):
         return DECLINED
     run_last, gone_ms = last_ms - run_back, time_ms - rules[known.LATENESS] - rules[known.WINDOW_MS]
@@ -360,53 +325,6 @@ def _part(store: Store, slot: int, entry: int, rules: Numbers, login: Login, wor
 
 
 @compiled
-def _are_few(
-    arena: Bytes, begins: int, number: int, with_this: int, country: int, rules: Numbers, time_ms: int
-) -> bool:
-    """
-    Whether no more networks and countries were used within the window, this login's among them, than are allowed.
-
-    `with_this` is the number of networks kept with it.
-    """
-    ips, most_countries = rules[known.ALLOWED_IPS], rules[known.ALLOWED_COUNTRIES]
-    if with_this <= ips and most_countries == 0:
-        return True
-    gone_ms = time_ms - rules[known.WINDOW_MS]
-    networks, countries = 1, 1
-    entries = begins + HEADER_SIZE
-    for index in range(number):
-        entry = entries + index * ENTRY_SIZE
-        if read_8(arena, entry + LAST_AT) > gone_ms:
-            networks += 1
-            other = read_2(arena, entry + COUNTRY_AT)
-            if other != country and not _is_seen(arena, entries, index, other, gone_ms):
-                countries += 1
-    return bool(networks <= ips or ips == 0) and bool(countries <= most_countries or most_countries == 0)
-
-
-@compiled
-def _is_seen(arena: Bytes, entries: int, number: int, country: int, gone_ms: int) -> bool:
-    for index in range(number):
-        entry = entries + index * ENTRY_SIZE
-        if read_2(arena, entry + COUNTRY_AT) == country and read_8(arena, entry + LAST_AT) > gone_ms:
-            return True
-    return False
-
-
-@compiled
-def _shift_days(arena: Bytes, entry: int, days_on: int) -> None:
-    """As `core.activity.shift_days`."""
-    if days_on == 0:
-        return
-    days = read_4(arena, entry + DAYS_AT)
-    shifted = days << days_on if days_on < DAYS_KEPT else days << DAYS_KEPT - 1 << 1
-    kept = shifted & DAYS_MASK if days_on < DAYS_KEPT else 0
-    gone = ones(shifted >> DAYS_KEPT & DAYS_MASK)
-    write_4(arena, entry + DAYS_AT, kept)
-    write_2(arena, entry + BEFORE_AT, min(read_2(arena, entry + BEFORE_AT) + gone, MOST_DAYS_BEFORE))
-
-
-@compiled
 def _add_network(store: Store, slot: int, rules: Numbers, login: Login, work: Work) -> int:
     """One more network of a known account, in its place among the others."""
     arena, slots = store.arena, store.slots
@@ -416,10 +334,10 @@ def _add_network(store: Store, slot: int, rules: Numbers, login: Login, work: Wo
     if (
         number >= MOST_NETWORKS
         or time_ms <= read_8(arena, begins + COUNTS_FROM_AT)
-        or not _are_few(arena, begins, number, number + 1, country, rules, time_ms)
+        or not are_few(arena, begins, number, number + 1, country, rules, time_ms)
     ):
         return DECLINED
-    index = _index_of(arena, begins + HEADER_SIZE, number, rules, high, low)
+    index = index_of(arena, begins + HEADER_SIZE, number, rules, high, low)
     if arena[begins + 1] & RUNS:
         reason = _move_runs(store, slot, index, rules, login, work)
         if reason != DONE:
@@ -432,7 +350,7 @@ def _add_network(store: Store, slot: int, rules: Numbers, login: Login, work: Wo
     entry = begins + HEADER_SIZE + index * ENTRY_SIZE
     for i in range(begins + length - 1, entry - 1, -1):
         arena[i + ENTRY_SIZE] = arena[i]
-    _write_entry(arena, entry, rules, login)
+    write_entry(arena, entry, rules, login)
     write_2(arena, begins + NUMBER_AT, number + 1)
     write_8(arena, begins + APPLIED_AT, offset)
     write_8(arena, begins + NEWEST_AT, time_ms)
@@ -457,51 +375,3 @@ def _move_runs(store: Store, slot: int, index: int, rules: Numbers, login: Login
         if further[3 * i] >= index:
             further[3 * i] += 1
     return min(DONE, put_runs(store, slot, rest, further, count, work.text))
-
-
-@compiled
-def _index_of(arena: Bytes, at: int, number: int, rules: Numbers, high: int, low: int) -> int:
-    """Where among the entries a new network has its place: by version, then number, then prefix (`addresses.order`)."""
-    prefix = known.prefix_of(high, low, rules)
-    high_mask, low_mask = masks(prefix)
-    high, low = high & high_mask, low & low_mask
-    is_v6 = not known.is_v4(high, low)
-    for index in range(number):
-        other_prefix = int64(arena[at])
-        high_mask, low_mask = masks(other_prefix)
-        other_high, other_low = (
-            read_half(arena, at + ADDRESS_AT) & high_mask,
-            read_half(arena, at + ADDRESS_AT + 8) & low_mask,
-        )
-        other_is_v6 = other_prefix < known.V4_OFFSET or not known.is_v4(other_high, other_low)
-        if other_is_v6 != is_v6:
-            before = other_is_v6
-        elif other_high != high:
-            before = is_less(high, other_high)
-        elif other_low != low:
-            before = is_less(low, other_low)
-        else:
-            before = prefix < other_prefix
-        if before:
-            return index
-        at += ENTRY_SIZE
-    return number
-
-
-@compiled
-def _write_entry(arena: Bytes, at: int, rules: Numbers, login: Login) -> None:
-    """The entry of a network after its first login, which counts."""
-    _, time_ms, high, low, country, service = login
-    arena[at] = known.prefix_of(high, low, rules)
-    write_2(arena, at + COUNTRY_AT, country)
-    for i in range(6):
-        arena[at + FIRST_AT + i] = time_ms >> (40 - 8 * i) & 0xFF
-    write_4(arena, at + DAYS_AT, 1)
-    write_2(arena, at + BEFORE_AT, 0)
-    write_8(arena, at + START_AT, time_ms)
-    write_4(arena, at + BACK_AT, 0)
-    write_8(arena, at + LAST_AT, time_ms)
-    write_4(arena, at + LOGINS_AT, 1)
-    arena[at + SERVICE_AT] = service
-    write_half(arena, at + ADDRESS_AT, high)
-    write_half(arena, at + ADDRESS_AT + 8, low)

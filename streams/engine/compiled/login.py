@@ -5,6 +5,8 @@ What is rare is declined, and read by that: texts that are not ASCII, names and 
 before 1970, other versions of the schema.
 """
 
+from typing import NamedTuple
+
 from streams.core.state import SERVICES
 from streams.engine.compiled.jit import compiled
 from streams.engine.compiled.numbers import Bytes, int64, read_2, read_8
@@ -20,6 +22,17 @@ TIME_BYTES = 6
 NUMBER_OF_SERVICES, OPTIONAL_TEXTS = len(SERVICES), 1 + len(CONTEXT)
 DECLINED = (False, 0, 0, 0, 0, 0, False, 0)
 Fields = tuple[bool, int, int, int, int, int, bool, int]
+
+
+class Login(NamedTuple):
+    """A login that may be usual: `time_ms` is judged, `high` and `low` are the halves of the address."""
+
+    offset: int
+    time_ms: int
+    high: int
+    low: int
+    country: int
+    service: int
 
 
 @compiled
