@@ -1,5 +1,5 @@
 """
-Writes the Grafana dashboards from the declarations in `streams/metrics.py`: `python -m deploy.grafana.make`.
+Writes the Grafana dashboards from the declarations in `streams/metrics/`: `python -m deploy.grafana.make`.
 
 Decision: queries are made from the metrics' declarations, so a metric that is renamed or loses a label cannot stay behind
 in a picture; a test compares the files with what this writes.

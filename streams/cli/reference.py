@@ -72,7 +72,7 @@ def configuration() -> str:
 
 
 def metrics() -> str:
-    """All metrics, from `streams/metrics.py`."""
+    """All metrics, from `streams/metrics/`."""
     from streams.metrics import declared
 
     intro = "Every process serves its metrics at `/metrics` of its own address. Counters end in `_total`."
@@ -83,7 +83,7 @@ def metrics() -> str:
         unit = metric.unit
         rows.append((f"`{name}`", metric.kind, unit, labels, ", ".join(metric.processes), metric.help))
     return _page(
-        "Metrics", "streams/metrics.py", intro, _table(("Name", "Kind", "Unit", "Labels", "Processes", "Meaning"), rows)
+        "Metrics", "streams/metrics/", intro, _table(("Name", "Kind", "Unit", "Labels", "Processes", "Meaning"), rows)
     )
 
 
@@ -134,7 +134,7 @@ def command_line() -> str:
     root: Any = typer.main.get_command(app)
     intro = (
         f"{_first_line(root.help)} Errors are one sentence on standard error. Exit codes: 0 done, 1 failed or not confirmed,"
-        " 2 wrong use or refused, 4 not found, 69 Kafka, registry or worker does not answer, 70 a record was not delivered or"
+        " 2 wrong use or refused, 4 not found, 69 Kafka, registry or worker does not answer, or a listen address cannot be had now, 70 a record was not delivered or"
         " the process stalled, 78 topics differ, 130 interrupted."
     )
     parts = ["## Shared options\n", _options(root), *_commands(root, "loginwatch")]

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from streams import metrics
 from streams.cli.reference import PAGES
-from streams.metrics import declared
+from streams.metrics import Metric, declared
 from streams.settings import Settings
 from streams.topology import TOPICS
 from tests.cli.conftest import Loginwatch
@@ -19,12 +20,19 @@ def test_a_reference_page_is_fresh(name: str) -> None:
     assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name]()
 
 
+def test_every_file_of_metrics_is_known() -> None:
+    """What can be imported is what processes make and the reference shows."""
+    importable = [value for value in vars(metrics).values() if isinstance(value, Metric)]
+
+    assert sorted(metric.name for metric in importable) == sorted(metric.name for metric in declared())
+
+
 def test_every_setting_metric_and_topic_is_described() -> None:
     """Nothing that an operator can set or see is left out."""
-    configuration, metrics, topics = (PAGES[name]() for name in ("configuration.md", "metrics.md", "topics.md"))
+    configuration, measures, topics = (PAGES[name]() for name in ("configuration.md", "metrics.md", "topics.md"))
 
     assert all(f"`LOGINWATCH_{name.upper()}`" in configuration for name in Settings.model_fields)
-    assert all(metric.name in metrics for metric in declared())
+    assert all(metric.name in measures for metric in declared())
     assert all(f"| `{topic.name}` |" in topics for topic in TOPICS)
     assert "`except_networks`" in topics
 
