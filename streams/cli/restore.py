@@ -212,19 +212,15 @@ def _bytes(codec: "Codec", topic: str, value: Any) -> bytes | None:
 
 
 def _is_passed_on(topic: str, key: str | None, value: Any, default_domain: str) -> bool:
-    """
-    Whether the worker writes a copy of this record, which has been checked, under its account's key.
-
-    As the engine decides it: failed logins are only counted, and what has no account that can be is refused.
-    """
-    from streams.core.accounts import canonical_account
+    """Whether a worker has passed on this record, which has been checked; what names no account, it has refused."""
+    from streams.core.accounts import canonical_account, is_passed_on
     from streams.topology import LOGINS, WORKER_INPUTS
 
     if topic not in {each.name for each in WORKER_INPUTS} or not isinstance(value, dict):
         return False
-    if topic == LOGINS.name and not value["success"]:
-        return False
+    failed = topic == LOGINS.name and not value["success"]
     try:
-        return key != canonical_account(value["account"], default_domain)
+        account = canonical_account(value["account"], default_domain)
     except Refused:
         return False
+    return is_passed_on(account, None if key is None else key.encode(), failed=failed)

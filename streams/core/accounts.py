@@ -96,6 +96,19 @@ def parse_scope(text: str, default_domain: str = "") -> str:
     )
 
 
+def is_passed_on(account: str, key: bytes | None, *, in_place: bool = True, failed: bool = False) -> bool:
+    """
+    Whether a worker writes a record of a canonical account once more under the account's key, and uses only that copy.
+
+    So it does with what came under another key, or is not `in_place`: not in the partition of its key. A failed login is
+    only counted, wherever it came.
+
+    >>> is_passed_on("user@example.org", b"User@Example.org"), is_passed_on("user@example.org", b"user@example.org")
+    (True, False)
+    """
+    return not failed and (key != account.encode() or not in_place)
+
+
 def domain_of(account: str) -> str:
     """The domain of a canonical account."""
     return account.rpartition("@")[2]

@@ -7,8 +7,12 @@ most 32 of them. So a login that comes late, or comes again, is still known to h
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
+
+import orjson
 
 from streams.core.addresses import Network, contains
+from streams.core.listed import network_from_json, network_json
 
 MOST_PAST_BLOCKS = 32
 PAST_BLOCKS_KEPT_MS = 62 * 86_400_000
@@ -58,3 +62,17 @@ def past_blocks(past: Iterable[Span], last: Block | None, from_ms: int) -> tuple
     if last is not None and last.from_ms <= min(last.end_ms, from_ms):
         spans.append((last.from_ms, min(last.end_ms, from_ms)))
     return tuple(span for span in spans if span[1] > from_ms - PAST_BLOCKS_KEPT_MS)[-MOST_PAST_BLOCKS:]
+
+
+def to_json(block: Block) -> list[Any]:
+    """A block in the tail of a packed state."""
+    networks = [orjson.Fragment(network_json(item)) for item in block.except_networks]
+    return [block.id, block.from_ms, block.until_ms, block.incident, networks, block.lifted_ms]
+
+
+def from_json(value: list[Any] | None) -> Block | None:
+    """The block of such a tail, None if there is none."""
+    if value is None:
+        return None
+    block_id, from_ms, until_ms, incident, networks, lifted_ms = value
+    return Block(block_id, from_ms, until_ms, incident, tuple(map(network_from_json, networks)), lifted_ms)

@@ -77,11 +77,10 @@ def judge(state: AccountState, login: Login, rules: Rules, *, now_ms: int, laten
 
 
 def _restart_if_demanded(state: AccountState, rules: Rules) -> None:
-    """Another window or prefix: what was counted cannot be compared any more. A running block stays."""
-    policy = rules.policy
-    demanded = (policy.time_window, policy.ipv4_prefix, policy.ipv6_prefix)
-    if demanded != (state.window, state.ipv4_prefix, state.ipv6_prefix):
-        state.window, state.ipv4_prefix, state.ipv6_prefix = demanded
+    """Another window or prefix: nothing of what was counted counts any more. A running block stays."""
+    if presence.restarts(state, rules):
+        policy = rules.policy
+        state.window, state.ipv4_prefix, state.ipv6_prefix = policy.time_window, policy.ipv4_prefix, policy.ipv6_prefix
         state.episode = None
         state.stamp = NOT_JUDGED
         state.overview = None

@@ -18,9 +18,10 @@ from streams.core import activity, evidence
 from streams.core.addresses import Network, format_address
 from streams.core.blocks import Block
 from streams.core.book import Rules
+from streams.core.incidents import Incident
 from streams.core.policy import MINUTE_MS, EffectivePolicy
 from streams.core.presence import Excess
-from streams.core.state import AccountState, Incident
+from streams.core.state import AccountState
 from streams.core.values import Login, Part
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "loginwatch")

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from streams.core.addresses import Network, Order, format_address
 from streams.core.book import Rules
+from streams.core.incidents import Incident
 from streams.core.listed import Listed
 from streams.core.overview import total_logins
 from streams.core.policy import MINUTE_MS
-from streams.core.presence import present_networks, safe_covers
-from streams.core.state import AccountState, Incident, Kept
+from streams.core.presence import present_networks, restarts, safe_covers
+from streams.core.state import AccountState, Kept
 from streams.core.values import Part
 
 if TYPE_CHECKING:
@@ -66,13 +67,21 @@ def view_record(
         "blocked_until": block.until_ms if block else None,
         "block": block.id if block else None,
         "block_incident": block.incident if block else None,
-        "incident": state.episode.id if state.episode else None,
+        "incident": _open_incident(state, rules, now_ms),
         "cutoff": state.counts_from_ms if state.counts_from_ms >= 0 else None,
         **_messages(state, now_ms),
         "ignored_logins": state.ignored_logins,
         "policy": rules.policy.to_record(),
         "networks": [_view_network(kept, rules, kept.network in present, world) for kept in _sorted(state)],
     }
+
+
+def _open_incident(state: AccountState, rules: Rules, now_ms: int) -> str | None:
+    """The incident of an episode that a login of now could go on; it is forgotten only when the next login is read."""
+    episode = state.episode
+    if episode is None or restarts(state, rules) or now_ms >= episode.last_ms + episode.window * MINUTE_MS:
+        return None
+    return episode.id
 
 
 def _messages(state: AccountState, now_ms: int) -> dict[str, Any]:

@@ -133,8 +133,17 @@ def _is_possible(state: AccountState, rules: Rules) -> bool:
     return 0 < policy.allowed_countries < len(countries)
 
 
+def restarts(state: AccountState, rules: Rules) -> bool:
+    """Whether the next login restarts counting: with another window or prefix, what was counted cannot be compared any more."""
+    policy = rules.policy
+    demanded = (policy.time_window, policy.ipv4_prefix, policy.ipv6_prefix)
+    return demanded != (state.window, state.ipv4_prefix, state.ipv6_prefix)
+
+
 def present_networks(state: AccountState, instant: int, rules: Rules) -> set[Network]:
-    """The networks that count at an instant, for a view of the account."""
+    """The networks that count at an instant, for a view of the account: those that the next login will be judged with."""
+    if restarts(state, rules):
+        return set()
     evidence = _evidence(state, rules)
     return {kept.network for kept, runs in evidence if _present(runs, instant, rules.window_ms)}
 

@@ -11,19 +11,17 @@ form; a reader knows all versions that ever were.
 """
 
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from streams.core import messages
+from streams.core import blocks, incidents, messages
 from streams.core.addresses import Network, Order
 from streams.core.blocks import Block, Span, past_blocks
-from streams.core.listed import Listed, network_from_json, network_json
+from streams.core.incidents import Incident
 from streams.core.messages import Messages
 from streams.core.refusal import Refused
-from streams.core.values import Part
 
 if TYPE_CHECKING:
     from streams.core.overview import Overview
@@ -101,30 +99,6 @@ class Kept:
     def different_days_before(self, day: int) -> int:
         """The same, of the days before a given one."""
         return (self.days >> max(0, self.day - day + 1)).bit_count() + self.days_before
-
-
-@dataclass(slots=True)
-class Incident:
-    """
-    The incident of an episode as far as later revisions need it.
-
-    `last_ms` is the episode's last instant; `listed` has the members in order, None = not put in order yet.
-    """
-
-    id: str
-    opened_ms: int
-    rule: str
-    limit: int
-    window: int
-    mode: str
-    policy: dict[str, Any]
-    last_ms: int
-    count: int = 0
-    blocked_until_ms: int | None = None
-    revision: int = 0
-    ever: int = 0
-    members: set[Network] = field(default_factory=set)
-    listed: Listed | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(slots=True)
@@ -306,14 +280,14 @@ def _tail(state: AccountState, runs: dict[str, list[Run]]) -> dict[str, Any]:
     if runs:
         tail["r"] = runs
     if state.block is not None:
-        tail["b"] = _block_to_json(state.block)
+        tail["b"] = blocks.to_json(state.block)
         tail["k"] = state.cutoff_ms
     if state.past_blocks:
         tail["p"] = state.past_blocks
     if state.episode is not None:
-        tail["e"] = _incident_to_json(state.episode)
+        tail["e"] = incidents.to_json(state.episode)
     if state.blocked_incident is not None:
-        tail["i"] = _incident_to_json(state.blocked_incident)
+        tail["i"] = incidents.to_json(state.blocked_incident)
     if state.ignored_logins:
         tail["g"] = state.ignored_logins
     if state.messages != NO_MESSAGES:
@@ -343,10 +317,10 @@ def _unpack(packed: bytes) -> AccountState:
         window=window,
         ipv4_prefix=ipv4,
         ipv6_prefix=ipv6,
-        episode=_incident_from_json(tail.get("e")),
-        block=_block_from_json(tail.get("b")),
+        episode=incidents.from_json(tail.get("e")),
+        block=blocks.from_json(tail.get("b")),
         past_blocks=tuple((start, end) for start, end in tail.get("p", ())),
-        blocked_incident=_incident_from_json(tail.get("i")),
+        blocked_incident=incidents.from_json(tail.get("i")),
         ignored_logins=tail.get("g", 0),
         messages=messages.from_tail(tail),
         login_offset=offset,
@@ -372,33 +346,3 @@ def _unpack_entry(entry: tuple[Any, ...]) -> Kept:
         days_before,
         runs,
     )
-
-
-def _incident_to_json(incident: Incident) -> dict[str, Any]:
-    if incident.listed is None:
-        incident.listed = Listed(incident.members)
-    value = {name: getattr(incident, name) for name in _PLAIN}
-    value["members"] = orjson.Fragment(incident.listed.json())
-    return value
-
-
-_PLAIN = tuple(name for name in Incident.__dataclass_fields__ if name not in {"members", "listed"})
-
-
-def _incident_from_json(value: Mapping[str, Any] | None) -> Incident | None:
-    if value is None:
-        return None
-    members = {network_from_json(item) for item in value["members"]}
-    return Incident(**{name: value[name] for name in _PLAIN} | {"policy": Part(value["policy"])}, members=members)
-
-
-def _block_to_json(block: Block) -> list[Any]:
-    networks = [orjson.Fragment(network_json(item)) for item in block.except_networks]
-    return [block.id, block.from_ms, block.until_ms, block.incident, networks, block.lifted_ms]
-
-
-def _block_from_json(value: list[Any] | None) -> Block | None:
-    if value is None:
-        return None
-    block_id, from_ms, until_ms, incident, networks, lifted_ms = value
-    return Block(block_id, from_ms, until_ms, incident, tuple(map(network_from_json, networks)), lifted_ms)

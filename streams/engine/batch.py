@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from streams.core.policy import EffectivePolicy
 from streams.engine.accounts import Touched
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -63,3 +64,18 @@ class Batch:
     def states(self) -> dict[str, bytes | None]:
         """The newest state of every account that must be written, None for a forgotten one."""
         return {name.decode(): packed for touched in self.touched.values() for name, packed in touched.states()}
+
+    def count(self, *words: str, number: int = 1) -> None:
+        """Count something that the records led to."""
+        self.counts[words] = self.counts.get(words, 0) + number
+
+    def count_output(self, topic: str, record: dict[str, Any], policy: EffectivePolicy) -> None:
+        """Count an output by what it tells people; `policy` is its account's."""
+        if topic == "incidents" and record["revision"] == 1:
+            limit = "allowed_ips" if record["rule"] == "ips" else "allowed_countries"
+            self.count("incidents", record["rule"], policy.origin(limit).partition(":")[0])
+        elif topic == "incidents":
+            self.count("revisions")
+        elif topic == "blocks":
+            lifted = record["state"] == "open"
+            self.count("blocks", "lifted" if lifted else "automatic" if record["incident"] else "manual")

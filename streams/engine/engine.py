@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from streams.core import commands, detect, hot
-from streams.core.accounts import canonical_account
+from streams.core.accounts import canonical_account, is_passed_on
 from streams.core.addresses import Network, cut, parse_address
 from streams.core.book import RuleBook, Rules
 from streams.core.episodes import Outputs, World
@@ -108,10 +108,10 @@ class Engine:
         """What the records since the last call led to."""
         usual, failed = self._kernel.take_counts() if self._kernel is not None else (0, 0)
         if usual + self._usual:
-            self._count("logins", "counted", number=usual + self._usual)
+            self._batch.count("logins", "counted", number=usual + self._usual)
             self._usual = 0
         if failed:
-            self._count("logins", "failed", number=failed)
+            self._batch.count("logins", "failed", number=failed)
         batch, self._batch = self._batch, Batch()
         for partition, accounts in self.accounts.items():
             touched = accounts.take_touched()
@@ -199,7 +199,7 @@ class Engine:
             process=self._process,
             largest=self._largest,
         )
-        self._count("dead_letters", refusal.reason)
+        self._batch.count("dead_letters", refusal.reason)
         letter = self._encode(DEAD_LETTERS.record, record)
         self._batch.outputs.append(Output(DEAD_LETTERS.name, record["key"], letter, now_ms))
 
@@ -216,7 +216,7 @@ class Engine:
         packed = None if accounts is None else accounts.get(account)
         if accounts is None or packed is None or not success:
             return False
-        if self._route is not None and key != account.encode():
+        if self._route is not None and is_passed_on(account, key):
             return False
         rules = self.book.rules(account, now_ms)
         spot = rules.spots.get(ip) or self._make_spot(rules, ip)
@@ -232,7 +232,7 @@ class Engine:
     def _login(self, arrival: Arrival, fields: LoginFields) -> None:
         time_ms, account, ip, success, service, login_id = fields
         if not success:
-            self._count("logins", "failed")
+            self._batch.count("logins", "failed")
             return
         accounts = self.held(arrival.partition)
         packed = accounts.get(account)
@@ -247,7 +247,7 @@ class Engine:
         rules = self.book.rules(account, now_ms)
         spot = rules.spots.get(ip) or self._make_spot(rules, ip)
         if packed is not None and arrival.offset <= login_offset(packed):
-            self._count("logins", "replayed")
+            self._batch.count("logins", "replayed")
             accounts.touch(account)
             return
         if packed is None:
@@ -267,9 +267,9 @@ class Engine:
             state, login, rules, now_ms=arrival.now_ms, lateness_ms=self._lateness_ms, world=self._places
         )
         state.login_offset = arrival.offset
-        self._count("logins", verdict.outcome)
+        self._batch.count("logins", verdict.outcome)
         if verdict.let_go:
-            self._count("let_go", number=verdict.let_go)
+            self._batch.count("let_go", number=verdict.let_go)
         self._recent.put(login.account, self._store(arrival.partition, login.account, state), state)
         if not verdict.outputs:
             return
@@ -287,10 +287,10 @@ class Engine:
         body, tail = take_apart(packed)
         sent = from_tail(tail)
         if arrival.offset <= sent.offset:
-            self._count("messages_repeated")
+            self._batch.count("messages_repeated")
             self.accounts[arrival.partition].touch(account)
             return
-        self._count("messages" if sent.count(record, account, arrival.now_ms) else "messages_repeated")
+        self._batch.count("messages" if sent.count(record, account, arrival.now_ms) else "messages_repeated")
         sent.offset = arrival.offset
         to_tail(sent, tail)
         self.accounts[arrival.partition].keep(account, put_together(body, tail))
@@ -303,12 +303,12 @@ class Engine:
         account, packed = found
         state = unpack(packed)
         if arrival.offset <= state.command_offset:
-            self._count("commands", "replayed")
+            self._batch.count("commands", "replayed")
             self.accounts[arrival.partition].touch(account)
             return
         rules = self.book.rules(account, arrival.now_ms)
         outputs = commands.apply_command(state, record, rules, account, now_ms=arrival.now_ms, world=self._places)
-        self._count("commands", record["action"])
+        self._batch.count("commands", record["action"])
         if record["action"] != "describe":
             state.command_offset = arrival.offset
             self._store(arrival.partition, account, state)
@@ -341,9 +341,9 @@ class Engine:
 
         The partition is only computed for accounts that are new here: murmur2 in Python costs more than a login.
         """
-        key = account.encode()
         route = self._route
-        if arrival.key == key and (packed is not None or route is None or route(key) == arrival.partition):
+        in_place = packed is not None or route is None or route(account.encode()) == arrival.partition
+        if not is_passed_on(account, arrival.key, in_place=in_place):
             return True
         if any(header == FORWARDED for header, _ in arrival.headers):
             raise Refused(
@@ -351,14 +351,14 @@ class Engine:
                 f"passed on under its key {account!r}, the record still came to partition {arrival.partition}: "
                 "some producer does not partition by murmur2, or the topics have different numbers of partitions",
             )
-        self._count("forwarded", arrival.topic)
+        self._batch.count("forwarded", arrival.topic)
         self._batch.forwards.append(Forward(arrival.topic, account, arrival.raw, ((FORWARDED, b"1"),)))
         return False
 
     def _unskewed(self, time_ms: int, now_ms: int) -> int:
         judged = judged_time(time_ms, now_ms)
         if judged != time_ms:
-            self._count("skew")
+            self._batch.count("skew")
         return judged
 
     def _make_spot(self, rules: Rules, ip: str) -> Spot:
@@ -383,21 +383,7 @@ class Engine:
         for topic, record in outputs:
             value = self._encode(BY_NAME[topic].record, record)
             self._batch.outputs.append(Output(topic, account, value, now_ms))
-            self._count_output(topic, record, rules)
-
-    def _count_output(self, topic: str, record: dict[str, Any], rules: Rules) -> None:
-        if topic == "incidents" and record["revision"] == 1:
-            limit = "allowed_ips" if record["rule"] == "ips" else "allowed_countries"
-            self._count("incidents", record["rule"], rules.policy.origin(limit).partition(":")[0])
-        elif topic == "incidents":
-            self._count("revisions")
-        elif topic == "blocks":
-            lifted = record["state"] == "open"
-            self._count("blocks", "lifted" if lifted else "automatic" if record["incident"] else "manual")
-
-    def _count(self, *name: str, number: int = 1) -> None:
-        counts = self._batch.counts
-        counts[name] = counts.get(name, 0) + number
+            self._batch.count_output(topic, record, rules.policy)
 
 
 def _unusable(raw: bytes | None, largest: int) -> Refused:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from streams.core.addresses import cut, parse_network
 from streams.core.blocks import Block
+from streams.core.incidents import Incident
 from streams.core.messages import ForeignSender, Messages
 from streams.core.refusal import Refused
 from streams.core.state import (
@@ -15,7 +16,6 @@ from streams.core.state import (
     HEADER,
     SERVICES,
     AccountState,
-    Incident,
     Kept,
     applied_offsets,
     is_newer,

@@ -3,6 +3,7 @@
 import orjson
 import pytest
 
+from streams.core.accounts import is_passed_on
 from streams.core.state import applied_offsets, unpack
 from streams.engine.batch import Forward
 from streams.engine.engine import Engine
@@ -76,6 +77,20 @@ def test_a_known_account_under_a_wrong_key_is_passed_on_too(records):
     records.read(key=b"other@example.org", partition=HOME)
 
     assert [forward.key for forward in records.engine.take().forwards] == [USER]
+
+
+@pytest.mark.parametrize("topic", INPUTS)
+@pytest.mark.parametrize("success", [True, False])
+@pytest.mark.parametrize("key", [None, b"User@Example.org", USER.encode()])
+@pytest.mark.parametrize("partition", [HOME, ELSEWHERE])
+def test_what_the_engine_passes_on_is_what_the_rule_says(records, topic, success, key, partition):
+    """`loginwatch import` leaves out by that rule what workers had passed on."""
+    failed = topic == "logins" and not success
+
+    records.read(topic, key=key, partition=partition, raw=orjson.dumps({**INPUTS[topic], "success": success}))
+
+    expected = is_passed_on(USER, key, in_place=partition == HOME, failed=failed)
+    assert bool(records.engine.take().forwards) == expected
 
 
 def test_without_a_route_a_wrong_key_is_no_matter():
