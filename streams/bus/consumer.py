@@ -75,6 +75,8 @@ class GroupReader:
         self._paused = False
         self._next_commit = monotonic() + COMMIT_EVERY_S
         self._next_probe = monotonic() + PROBE_EVERY_S
+        self._leaving = False
+        self._unanswered: list[threading.Thread] = []
         self._consumer = new_consumer(
             {
                 **reader_config(settings, self.group),
@@ -176,6 +178,9 @@ class GroupReader:
             )
 
     def _leave(self) -> None:
+        self._leaving = True
+        for committing in self._unanswered:  # librdkafka must not be taken away from under them
+            committing.join()
         self.commit()
         self._consumer.close()
 
@@ -246,8 +251,34 @@ class GroupReader:
 
     def _revoked(self, _consumer: Consumer, parts: list[TopicPartition]) -> None:
         moving = {(part.topic, part.partition) for part in parts}
-        self._commit([p for p in self._positions() if (p.topic, p.partition) in moving], wait=True)
+        positions = [p for p in self._positions() if (p.topic, p.partition) in moving]
+        if positions:
+            self._commit_in_time(positions)
         self._forget(parts)
+
+    def _commit_in_time(self, positions: list[TopicPartition]) -> None:
+        """
+        Commit and wait for it, but not longer than `close` does, and for its reason; in `close` that bounds this too.
+
+        What became of it is heard here or never: later the partitions may be here again, at other positions.
+        """
+        failed = ["Kafka did not confirm it in time before the partitions moved"]
+
+        def commit() -> None:
+            try:
+                self._consumer.commit(offsets=positions, asynchronous=False)
+                failed.clear()
+            except KafkaException as error:
+                failed[:] = [reason(error)]
+
+        committing = threading.Thread(target=commit, name="committing-what-moves", daemon=True)
+        committing.start()
+        committing.join(None if self._leaving else LEAVE_S)
+        if committing.is_alive():
+            self._unanswered.append(committing)
+        for why in tuple(failed):
+            log.warning("what was finished comes again: it could not be committed", group=self.group, error=why)
+            self.last_error = f"cannot commit for group {self.group}: {why}"
 
     def _lost(self, _consumer: Consumer, parts: list[TopicPartition]) -> None:
         self._forget(parts)

@@ -1,7 +1,7 @@
 """
 Where records go that cannot be used: onto `dead-letters`, whole, with the reason, and counted.
 
-Decision: the id is derived from the record's position, so a record refused again after a crash is recognisable. The raw
+Decision: the id is derived from the record's position (see `letter_id`), so a record refused again after a crash is recognisable. The raw
 bytes go to the topic and nowhere else: they are from outside and may hold anything, so no log shows them.
 """
 
@@ -49,10 +49,13 @@ class DeadLetters:
         raw: bytes | None,
         refusal: Refused,
         *,
+        receiver: str = "",
         on_delivery: OnDelivery | None = None,
     ) -> None:
         """
         Queue one refused record; `partition` and `offset` are -1 where it came by another way than Kafka.
+
+        `receiver` is who refused it where every receiver of a record has its own answer; it makes the letters' ids differ.
 
         Raises DeliveryError as `Producer.send` does.
         """
@@ -65,6 +68,7 @@ class DeadLetters:
             key=key,
             raw=raw,
             process=self._process,
+            receiver=receiver,
             largest=self._most,
         )
         value = self._codec.encode(DEAD_LETTERS.record, letter)

@@ -66,7 +66,8 @@ class Ends:
         return True
 
     def _look(self, consumer: Consumer, place: Place, position: int) -> None:
-        first, end = watermarks(consumer, self._settings, place)
+        """A first offset beyond the position says nothing: records that Kafka let go of may be in the reader's memory still."""
+        _, end = watermarks(consumer, self._settings, place)
         self.known[place] = end
-        if end < position or first > max(position, end):
+        if end < position:
             raise TopicError(f"topic {place[0]} was recreated or lost records: it is read again from its start")

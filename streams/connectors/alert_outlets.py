@@ -35,6 +35,8 @@ from streams.topology import ALERTS
 TAKE_MS = 30_000
 """How long Kafka may take for an event; then it is tried again, and may be there twice."""
 FLUSH_S = TAKE_MS / 1000 + 10
+BY_OUTLET = "alert-refused"
+"""The reason of what one outlet does not take and another may; any other is the record's, and of all outlets."""
 
 
 class AwayError(Exception):
@@ -272,7 +274,7 @@ class HookOutlet:
         }
         reply = self._loop.run(self._post(body, headers))
         if reply.verdict is Verdict.NEVER:
-            raise Refused("alert-refused", f"{self.name}: {reply.sentence}")
+            raise Refused(BY_OUTLET, f"{self.name}: {reply.sentence}")
         if reply.verdict is Verdict.FAILED:
             raise AboutEventError(f"{self.name}: {reply.sentence}")
         if reply.verdict is not Verdict.DONE:

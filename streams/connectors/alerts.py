@@ -25,6 +25,7 @@ from streams.bus.health import HealthServer
 from streams.bus.producer import Producer
 from streams.bus.record import Record
 from streams.connectors.alert_outlets import (
+    BY_OUTLET,
     AboutEventError,
     AwayError,
     FileOutlet,
@@ -163,7 +164,8 @@ class Follower:
             self._deliver_or_give_up(record)
         except Refused as refusal:
             place = (record.topic, record.partition, record.offset, record.timestamp_ms)
-            dead.write(*place, record.key, record.value, refusal)
+            receiver = self.outlet.name if refusal.reason == BY_OUTLET else ""
+            dead.write(*place, record.key, record.value, refusal, receiver=receiver)
             letters.flush(LETTER_S)
             self._count("refused")
         except (AwayError, RegistryUnavailableError) as error:
@@ -182,7 +184,7 @@ class Follower:
                 self._give_up_at = monotonic() + self._give_up_s
             if monotonic() < self._give_up_at:
                 raise
-            raise Refused("alert-refused", f"{error} (given up after {self._give_up_s:g} seconds)") from error
+            raise Refused(BY_OUTLET, f"{error} (given up after {self._give_up_s:g} seconds)") from error
 
     def _deliver(self, record: Record) -> None:
         value = self._codec.decode(BY_NAME[record.topic].record, record.value or b"")

@@ -25,6 +25,7 @@ def dead_letter(
     key: bytes | None,
     raw: bytes | None,
     process: str,
+    receiver: str = "",
     largest: int = 1 << 16,
 ) -> dict[str, Any]:
     """
@@ -32,14 +33,15 @@ def dead_letter(
 
     Its own key on the topic shall be the `key` that it has: that of the record may be larger than Kafka takes with the rest.
 
-    `partition` and `offset` are -1 where it came by another way than Kafka.
+    `partition` and `offset` are -1 where it came by another way than Kafka. `receiver` is who refused it, where each of several
+    receivers of a record has its own answer.
     """
     detail = str(refusal)[:MOST_DETAIL]
     for name, part, most in (("key", key, MOST_KEY), ("value", raw, largest)):
         if part is not None and len(part) > most:
             detail += f" (the first {most} of {len(part)} bytes of the {name} are kept)"
     return {
-        "id": letter_id(topic, partition, offset, raw),
+        "id": letter_id(topic, partition, offset, raw, receiver),
         "topic": topic,
         "partition": partition,
         "offset": offset,
@@ -52,14 +54,19 @@ def dead_letter(
     }
 
 
-def letter_id(topic: str, partition: int, offset: int, raw: bytes | None) -> str:
+def letter_id(topic: str, partition: int, offset: int, raw: bytes | None, receiver: str = "") -> str:
     """
-    The id of a dead letter: of its position, or of its bytes where the position is unknown.
+    The id of a dead letter: of its position, or of its bytes where the position is unknown, and of its receiver if it has one.
 
-    A record refused again after a crash, or by another process, has the same id.
+    A record refused again after a crash, or by another process, has the same id; one that two receivers refuse has two, or the
+    letter of one would hide that of the other.
 
     >>> letter_id("logins", 3, 14, None) == letter_id("logins", 3, 14, b"anything")
     True
+    >>> letter_id("blocks", 3, 14, None, "webhook-a") == letter_id("blocks", 3, 14, None, "webhook-b")
+    False
     """
     place = [topic, partition, offset] if offset >= 0 else [topic, hashlib.sha256(raw or b"").hexdigest()]
+    if receiver:
+        place.append(receiver)
     return str(uuid.uuid5(NAMESPACE, json.dumps(["dead-letter", *place])))

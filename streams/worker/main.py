@@ -137,7 +137,8 @@ class Worker:
         letters_producer = Producer(settings, on_fatal=self._fail)
         letters_producer.start_polling()
         letters = DeadLetters(letters_producer, self._parts.codec, "worker", self._metrics)
-        tables = PolicyTables(settings, engine, partial(_refuse, letters), self._fail)
+        registry = self._parts.codec.registry
+        tables = PolicyTables(settings, engine, partial(_refuse, letters), self._fail, registry=registry)
         shell = build(settings, engine, self._parts.form, tables, self._metrics, self._fail)
         troubles = (shell.deliveries.trouble, shell.states.trouble)
         gauges = Gauges(self._metrics, shell.progress, shell.lease, engine, self._parts.places, tables, troubles)

@@ -1,5 +1,10 @@
 """Group readers: at least once, committed after handling."""
 
+from time import monotonic
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
 from streams.bus.consumer import GroupReader
 from streams.bus.embedded import OFFSET_COMMIT, EmbeddedBroker
 from streams.bus.producer import Producer
@@ -9,6 +14,8 @@ from streams.topology import NOTIFICATIONS
 from tests.eventually import eventually
 
 COORDINATOR_NOT_AVAILABLE = 15
+HEARTBEAT, REBALANCE_IN_PROGRESS = 12, 27
+SLOWER_THAN_A_SESSION_MS = 20_000
 
 
 def member(broker: EmbeddedBroker, *, most_open: int = 10_000) -> GroupReader:
@@ -157,3 +164,38 @@ def test_a_reader_survives_a_broker_that_goes_and_comes(embedded: EmbeddedBroker
         assert values(read(reader, 1)) == [1]
         eventually(lambda: reader.read(0.1) or reader.last_error is None, 30)
         assert reader.lag() == 0
+
+
+class Slowed(GroupReader):
+    """A reader whose broker takes longer than a session for each answer, from the moment that its partitions move."""
+
+    broker: EmbeddedBroker
+    revoked = False
+
+    def _revoked(self, consumer: Consumer, parts: list[TopicPartition]) -> None:
+        self.broker.slow(SLOWER_THAN_A_SESSION_MS)
+        super()._revoked(consumer, parts)
+        self.broker.slow(0)
+        self.revoked = True
+
+
+def test_a_broker_slower_than_the_session_holds_no_reader_in_a_rebalance(
+    embedded: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gives up its commit after a time, says so, and what was not committed comes again; it can still leave."""
+    monkeypatch.setattr("streams.bus.consumer.LEAVE_S", 1.0)
+    monkeypatch.setattr("streams.bus.consumer.COMMIT_EVERY_S", 600.0)
+    send(embedded.settings, 3)
+    reader = Slowed(embedded.settings, "mailer", [NOTIFICATIONS], session_timeout_ms=3_000)
+    reader.broker = embedded
+    for record in read(reader, 3):
+        reader.done(record)
+    embedded.fail(HEARTBEAT, [REBALANCE_IN_PROGRESS])
+    begun = monotonic()
+    eventually(lambda: reader.read(0.1) or reader.revoked, what="the partitions are given up")
+
+    assert monotonic() - begun < SLOWER_THAN_A_SESSION_MS / 1_000 / 2
+    assert "did not confirm it in time" in (reader.last_error or "")
+    assert values(read(reader, 3)) == [0, 1, 2]
+    monkeypatch.undo()
+    reader.close()

@@ -74,3 +74,11 @@ def test_the_id_tells_positions_apart_and_is_the_same_again() -> None:
     assert letter_id("logins", -1, -1, b"a") == letter_id("logins", -1, -1, b"a")
     assert letter_id("logins", -1, -1, b"a") != letter_id("logins", -1, -1, b"b")
     assert uuid.UUID(letter_id("logins", 1, 2, None)).version == 5
+
+
+def test_the_id_tells_receivers_apart_and_is_that_of_before_without_one() -> None:
+    """Letters that are on the topic already must be recognised when their record comes again."""
+    assert letter_id("blocks", 1, 2, b"a", "webhook-a") != letter_id("blocks", 1, 2, b"a", "webhook-b")
+    assert letter_id("blocks", 1, 2, b"a", "webhook-a") == letter_id("blocks", 1, 2, b"b", "webhook-a")
+    assert letter_id("logins", 3, 14, None) == "7974e5b5-f850-5ffc-a69b-bbbdace208bb"
+    assert letter_id("logins", -1, -1, b"raw") == "23db5f02-9971-5f8e-806d-e66da09f5356"

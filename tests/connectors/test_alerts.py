@@ -181,6 +181,22 @@ async def test_what_a_webhook_refuses_for_good_is_a_dead_letter(embedded: Embedd
             assert count(metrics, name, "refused") == 1
 
 
+async def test_two_webhooks_that_refuse_the_same_record_have_a_letter_each(embedded: EmbeddedBroker) -> None:
+    """Under an id of its own, or one would hide that the other SOC was not told; what is no record is one letter for all."""
+    hook = Hook(fate=lambda _: 422)
+    async with serving(hook.handle) as url:
+        settings = changed(embedded.settings, alerts_webhooks=(f"{url}/a", f"{url}/b"), alerts_topic=False)
+        with Tail(settings, [BY_NAME["dead-letters"]], start="start") as tail, exporting(settings):
+            write(settings, STORY[0], ("incidents", b"\xffgarbage"))
+            found: list[Any] = []
+            await eventually_async(lambda: found.extend(tail.read(0.05)) or len(found) == 4, 30, what="four letters")
+
+    letters = [CODEC.decode("DeadLetter", record.value) for record in found]
+    refused = {letter["id"]: letter["detail"] for letter in letters if letter["reason"] == "alert-refused"}
+    assert set(refused.values()) == {f"{outlet.name}: answers 422" for outlet in outlets(settings)}
+    assert len({letter["id"] for letter in letters}) == len(refused) + 1 == 3
+
+
 class SyslogServer:
     """A syslog server over TLS that reads frames by their count."""
 

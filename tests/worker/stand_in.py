@@ -101,6 +101,8 @@ class StandInForm:
 
 
 class NoCodec:
+    registry = None
+
     def encode(self, record: str, value: dict[str, Any]) -> bytes:
         return repr((record, value)).encode()
 

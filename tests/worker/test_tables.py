@@ -1,11 +1,17 @@
 """Policies on their way to the engine, from an embedded broker and a stand-in for the registry."""
 
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from time import monotonic
+from typing import Any
 
 import pytest
 
 from streams.bus.embedded import EmbeddedBroker
 from streams.bus.producer import Producer
+from streams.bus.record import Record
+from streams.core.refusal import Refused
 from streams.engine.engine import Engine
 from streams.geo import NoPlaces
 from streams.records.codec import Codec
@@ -37,16 +43,25 @@ def send(broker: EmbeddedBroker, value: bytes) -> None:
     producer.close()
 
 
+def made(broker: EmbeddedBroker, stand_in: RegistryStandIn, refused: list[str]) -> tuple[Engine, PolicyTables]:
+    """An engine that asks this registry, and its tables; reasons of what they refuse go to `refused`."""
+    registry = Registry(stand_in.url)
+    engine = Engine(codec=Codec(registry), places=NoPlaces(), lateness_ms=0)
+
+    def refuse(_: Record, refusal: Refused) -> None:
+        refused.append(refusal.reason)
+
+    tables = PolicyTables(broker.settings, engine, refuse, lambda _: pytest.fail("it ended"), registry=registry)
+    return engine, tables
+
+
 def test_a_policy_waits_for_the_registry_that_knows_its_schema(
     embedded: EmbeddedBroker, stand_in: RegistryStandIn
 ) -> None:
     """Meanwhile that of before is in force and the health page says why; what follows keeps its order, and nothing ends."""
     theirs = Codec(Registry(stand_in.url))
-    engine = Engine(codec=Codec(Registry(stand_in.url)), places=NoPlaces(), lateness_ms=0)
     refused: list[str] = []
-    tables = PolicyTables(
-        embedded.settings, engine, lambda _, refusal: refused.append(refusal.reason), lambda _: pytest.fail("it ended")
-    )
+    engine, tables = made(embedded, stand_in, refused)
 
     def allowed() -> int:
         tables.apply_pending()
@@ -69,3 +84,46 @@ def test_a_policy_waits_for_the_registry_that_knows_its_schema(
     eventually(lambda: allowed() == 9)
     assert (tables.ready(), tables.problem(), refused) == (True, None, [])
     tables.stop()
+
+
+class Pondering(RegistryStandIn):
+    """A registry that answers nobody while `gate` is shut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def _serve(self, request: BaseHTTPRequestHandler, body: dict[str, Any] | None) -> None:
+        self.gate.wait(60)
+        super()._serve(request, body)
+
+
+def test_a_registry_that_ponders_does_not_hold_the_event_loop(embedded: EmbeddedBroker) -> None:
+    """Logins are judged meanwhile by the policy of before; what it does not know is refused in its turn."""
+    with Pondering() as stand_in:
+        foreign = policy(Codec(Registry(stand_in.url)), 8)
+        refused: list[str] = []
+        engine, tables = made(embedded, stand_in, refused)
+        tables.start()
+        eventually(tables.ready)
+        longest = 0.0
+
+        def allowed() -> int:
+            nonlocal longest
+            begun = monotonic()
+            tables.apply_pending()
+            longest = max(longest, monotonic() - begun)
+            return engine.book.rules("user@example.org", NOW_MS).policy.allowed_ips
+
+        stand_in.gate.clear()
+        for value in (policy(Codec(), 7), foreign, b"\0\0\0\0\x63", policy(Codec(), 9)):
+            send(embedded, value)
+        problem = eventually(lambda: (allowed(), tables.problem())[1], what="a problem")
+        assert (allowed(), stand_in.url in problem, refused) == (7, True, [])
+
+        stand_in.gate.set()
+        eventually(lambda: allowed() == 9)
+        assert (tables.ready(), refused) == (True, ["unknown-schema"])
+        assert longest < 1
+        tables.stop()
