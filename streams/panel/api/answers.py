@@ -6,6 +6,7 @@ Decision: rows are answered with the fields that the store's queries give them; 
 
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from streams.core.policy import LONGEST_MINUTES
@@ -13,7 +14,7 @@ from streams.panel.decisions import LONGEST_NOTE, LONGEST_REASON
 from streams.panel.pages.pipeline import Sign
 from streams.panel.store.activity import Hour
 from streams.panel.store.blocks import BlockRow
-from streams.panel.store.cursors import Page
+from streams.panel.store.cursors import LONGEST, Page
 from streams.panel.store.incidents import Counts, IncidentRow, ReviewRow
 
 Row = TypeVar("Row")
@@ -23,6 +24,12 @@ Text = Annotated[str, StringConstraints(max_length=330, pattern=r"^[^\x00-\x1f]*
 Written = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 Moment = Annotated[int, Field(ge=0, le=LATEST_MS)]
 Size = Annotated[int, Field(ge=1, le=500, description="Rows of a page")]
+At = Annotated[
+    Annotated[str, StringConstraints(max_length=LONGEST, pattern=r"^[^\x00-\x1f]*$")] | None,
+    Query(description="`next` or `previous` of a page"),
+]
+"""A cursor has the names of a row in it, so it is longer than any of them."""
+Rows = Annotated[Size, Query()]
 Small = Annotated[int, Field(ge=0, le=1_000_000)]
 Verdict = Literal["compromised", "third_party", "travelling", "mobile", "other"]
 

@@ -2,16 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import Path, Query
+from fastapi import Path
 
 from streams.panel.api.answers import (
+    At,
     IncidentAnswer,
     Listed,
     Moment,
     Observation,
     OverviewAnswer,
     ReviewSent,
-    Size,
+    Rows,
     Text,
 )
 from streams.panel.api.calls import Caller, Calls
@@ -28,8 +29,6 @@ from streams.panel.store.cursors import PAGE
 from streams.panel.store.incidents import IncidentRow
 
 calls = Calls("incidents")
-Cursor = Annotated[Text | None, Query(description="`next` or `previous` of a page")]
-Rows = Annotated[Size, Query()]
 
 
 @calls.get("/overview", right=Right.READ)
@@ -45,7 +44,7 @@ def overview(call: Caller) -> OverviewAnswer:
 
 
 @calls.get("/incidents", right=Right.READ)
-def listed(call: Caller, wanted: IncidentsWanted, *, cursor: Cursor = None, size: Rows = PAGE) -> Listed[IncidentRow]:
+def listed(call: Caller, wanted: IncidentsWanted, *, cursor: At = None, size: Rows = PAGE) -> Listed[IncidentRow]:
     """The incidents in the token's scopes."""
     with call.panel.store.reading() as connection:
         page = incidents.listed(
@@ -79,7 +78,7 @@ def review(call: Caller, incident: Annotated[Text, Path()], sent: ReviewSent) ->
 
 
 @calls.get("/blocks", right=Right.READ)
-def listed_blocks(call: Caller, wanted: BlocksWanted, *, cursor: Cursor = None, size: Rows = PAGE) -> Listed[BlockRow]:
+def listed_blocks(call: Caller, wanted: BlocksWanted, *, cursor: At = None, size: Rows = PAGE) -> Listed[BlockRow]:
     """The blocks that are in force, or all that are known."""
     with call.panel.store.reading() as connection:
         page = blocks.listed(
@@ -98,7 +97,7 @@ def listed_deeds(
     scope: Text | None = None,
     since_ms: Moment | None = None,
     until_ms: Moment | None = None,
-    cursor: Cursor = None,
+    cursor: At = None,
     size: Rows = PAGE,
 ) -> Listed[Deed]:
     """Who did what when."""

@@ -5,13 +5,15 @@ from typing import Annotated, Self
 from fastapi import Path
 from pydantic import BaseModel, Field
 
-from streams.panel.api.answers import Sent, Text
+from streams.panel.api.answers import At, Listed, Rows, Sent, Text
 from streams.panel.api.calls import Caller, Calls
 from streams.panel.people.scopes import MOST_SCOPES
 from streams.panel.people.staff import HOUR_MS, LONGEST_NAME, Staff
 from streams.panel.rights import Right, Role
-from streams.panel.store import sign_in
+from streams.panel.store import people, sign_in
+from streams.panel.store.cursors import PAGE, page_in
 from streams.panel.store.people import Person
+from streams.panel.store.sign_in import Invitation
 
 calls = Calls("people")
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -94,6 +96,11 @@ class InvitationAnswer(BaseModel):
     created_ms: int
     expires_ms: int
 
+    @classmethod
+    def of(cls, invitation: Invitation) -> Self:
+        """Without what its link is known by."""
+        return cls.model_validate(invitation, from_attributes=True)
+
 
 class LinkAnswer(BaseModel):
     """A link that works once, for the person alone. It is shown now and never again."""
@@ -116,9 +123,9 @@ class InvitationSent(PersonSent):
 
 
 @calls.get("/people", right=Right.MANAGE_PEOPLE)
-def everybody(call: Caller) -> list[PersonAnswer]:
-    """The people within the token's scopes, up to its role."""
-    return [PersonAnswer.of(person) for person in Staff(call).everybody()]
+def everybody(call: Caller, *, cursor: At = None, size: Rows = PAGE) -> Listed[PersonAnswer]:
+    """The people within the token's scopes, up to its role, by name."""
+    return Listed.of(page_in(Staff(call).everybody(), people.ORDER, cursor, size).each(PersonAnswer.of))
 
 
 @calls.get("/people/{person}", right=Right.MANAGE_PEOPLE)
@@ -178,9 +185,9 @@ def new_password(call: Caller, person: Number) -> LinkAnswer:
 
 
 @calls.get("/invitations", right=Right.MANAGE_PEOPLE)
-def invitations(call: Caller) -> list[InvitationAnswer]:
+def invitations(call: Caller, *, cursor: At = None, size: Rows = PAGE) -> Listed[InvitationAnswer]:
     """Invitations that still work, the newest first."""
-    return [InvitationAnswer.model_validate(item, from_attributes=True) for item in Staff(call).invitations()]
+    return Listed.of(page_in(Staff(call).invitations(), sign_in.INVITATIONS, cursor, size).each(InvitationAnswer.of))
 
 
 @calls.post("/invitations", right=Right.MANAGE_PEOPLE, status_code=MADE)

@@ -1,11 +1,11 @@
 """Policies, safe networks, domains: what the rules are, and changes to them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Path, Query
 
 from streams.core.accounts import canonical_domain
-from streams.panel.api.answers import DomainSent, Listed, PolicyAnswer, PolicySent, SafeSent, Size, Text
+from streams.panel.api.answers import At, DomainSent, Listed, Moment, PolicyAnswer, PolicySent, Rows, SafeSent, Text
 from streams.panel.api.calls import Caller, Calls
 from streams.panel.api.filters import SafeNetworksWanted
 from streams.panel.decisions import WHATEVER
@@ -17,6 +17,11 @@ from streams.panel.store.rules import DomainRow, PolicyRow, SafeRow
 from streams.panel.store.safe_networks import Coverage
 
 calls = Calls("rules")
+CONFLICT: dict[int, dict[str, Any]] = {409: {"description": "Somebody has changed it since it was seen"}}
+Seen = Annotated[
+    Moment | None,
+    Query(description="`time_ms` of the policy that was seen; a newer one is left. Without: whatever is there"),
+]
 Scope = Annotated[Text, Path(description="everyone, group:a/b, domain:example.org or account:user@example.org")]
 
 
@@ -25,8 +30,8 @@ def safe_networks(
     call: Caller,
     wanted: SafeNetworksWanted,
     *,
-    cursor: Text | None = None,
-    size: Size = PAGE,
+    cursor: At = None,
+    size: Rows = PAGE,
 ) -> Listed[SafeRow]:
     """The safe networks in the token's scopes, the latest first; expired ones too."""
     with call.panel.store.reading() as connection:
@@ -55,10 +60,11 @@ def remove_safe(call: Caller, scope: Annotated[Text, Query()], network: Annotate
 
 
 @calls.get("/policies", right=Right.READ)
-def policies(call: Caller) -> list[PolicyAnswer]:
-    """Every scope that sets something itself."""
+def policies(call: Caller, *, cursor: At = None, size: Rows = PAGE) -> Listed[PolicyAnswer]:
+    """Every scope that sets something itself: everyone, groups, domains, accounts."""
     with call.panel.store.reading() as connection:
-        return [_answer(row) for row in rules.policies(connection, call.reader.visible)]
+        page = rules.listed_policies(connection, call.reader.visible, cursor=cursor or None, size=size)
+    return Listed.of(page.each(_answer))
 
 
 @calls.get("/policies/{scope:path}", right=Right.READ)
@@ -72,33 +78,30 @@ def policy(call: Caller, scope: Scope) -> PolicyAnswer:
     return _answer(row)
 
 
-@calls.put(
-    "/policies/{scope:path}",
-    right=Right.CHANGE_RULES,
-    responses={409: {"description": "Somebody has changed it since it was seen"}},
-)
+@calls.put("/policies/{scope:path}", right=Right.CHANGE_RULES, responses=CONFLICT)
 def set_policy(call: Caller, scope: Scope, sent: PolicySent) -> None:
     """Let a scope demand these fields and no others."""
     call.decide.set_policy(scope, sent.fields.model_dump(), sent.seen_ms)
 
 
-@calls.delete("/policies/{scope:path}", right=Right.CHANGE_RULES)
-def inherit(call: Caller, scope: Scope) -> None:
+@calls.delete("/policies/{scope:path}", right=Right.CHANGE_RULES, responses=CONFLICT)
+def inherit(call: Caller, scope: Scope, *, seen_ms: Seen = None) -> None:
     """Superior level settings: let every field of a scope inherit."""
-    call.decide.inherit(scope, WHATEVER)
+    call.decide.inherit(scope, WHATEVER if seen_ms is None else seen_ms)
 
 
-@calls.post("/policies/{scope:path}/reset", right=Right.CHANGE_RULES)
-def reset_policy(call: Caller, scope: Scope) -> None:
+@calls.post("/policies/{scope:path}/reset", right=Right.CHANGE_RULES, responses=CONFLICT)
+def reset_policy(call: Caller, scope: Scope, *, seen_ms: Seen = None) -> None:
     """Switch everything off in a scope, whatever is set above it."""
-    call.decide.reset_policy(scope, WHATEVER)
+    call.decide.reset_policy(scope, WHATEVER if seen_ms is None else seen_ms)
 
 
 @calls.get("/domains", right=Right.READ)
-def domains(call: Caller, text: Text = "") -> list[DomainRow]:
-    """Domains with their groups and how many incidents they have."""
+def domains(call: Caller, *, text: Text = "", cursor: At = None, size: Rows = PAGE) -> Listed[DomainRow]:
+    """Domains with their groups and how many incidents they have, by name; `text` is a part of it."""
     with call.panel.store.reading() as connection:
-        return list(rules.domains(connection, call.reader.visible, text=text))
+        page = rules.listed_domains(connection, call.reader.visible, text=text, cursor=cursor or None, size=size)
+    return Listed.of(page)
 
 
 @calls.put("/domains/{domain}", right=Right.CHANGE_DOMAINS)

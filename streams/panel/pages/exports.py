@@ -1,9 +1,15 @@
 """
 Lists as CSV, for pages and the API: their columns, and that whoever takes a list away is known afterwards.
+
+Decision: a download is read a part at a time, each part in a transaction that is over before its first row is sent. A
+client may be as slow as it likes: it holds no connection, no log of SQLite's and no snapshot of PostgreSQL's. Where a
+change moves a row in the list, the keys are read first, so that nothing that moves meanwhile is left out or comes twice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
+from sqlalchemy import Connection
 from starlette.responses import StreamingResponse
 
 from streams.panel.asking import Asking
@@ -12,9 +18,14 @@ from streams.panel.pages.csv_text import Cell, csv_download, moment
 from streams.panel.pages.sentences import why
 from streams.panel.problems import Problem
 from streams.panel.store import audit, blocks, incidents, rules
+from streams.panel.store.cursors import MOST, Page, whole
+from streams.panel.store.writes import batched
 from streams.panel.words import N_
 
-AT_ONCE = 500
+Row = TypeVar("Row")
+Key = TypeVar("Key")
+PageAt = Callable[[Connection, str | None], Page[Row]]
+"""Reads the page at a cursor."""
 INCIDENTS = (
     N_("Incident"),
     N_("Account"),
@@ -94,60 +105,104 @@ def _download(asking: Asking, what: str, columns: tuple[str, ...], rows: Iterato
 
 
 def _incidents(asking: Asking, wanted: incidents.Wanted) -> Iterator[list[Cell]]:
-    with asking.panel.store.reading() as connection:
-        for row in incidents.every(connection, asking.reader.visible, wanted, now_ms=asking.now_ms):
-            yield [
-                row.id,
-                row.account,
-                moment(row.opened_ms),
-                why(asking.words, row.rule, row.count, row.limit, row.window),
-                row.rule,
-                row.count,
-                row.limit,
-                row.window,
-                row.messages_24h,
-                row.distinct_countries,
-                row.networks_ever,
-                row.score,
-                row.status(asking.now_ms),
-                moment(row.blocked_until_ms),
-                row.verdict,
-                row.reviewer,
-                moment(row.reviewed_ms),
-            ]
+    for row in _incident_rows(asking, wanted):
+        yield [
+            row.id,
+            row.account,
+            moment(row.opened_ms),
+            why(asking.words, row.rule, row.count, row.limit, row.window),
+            row.rule,
+            row.count,
+            row.limit,
+            row.window,
+            row.messages_24h,
+            row.distinct_countries,
+            row.networks_ever,
+            row.score,
+            row.status(asking.now_ms),
+            moment(row.blocked_until_ms),
+            row.verdict,
+            row.reviewer,
+            moment(row.reviewed_ms),
+        ]
+
+
+def _incident_rows(asking: Asking, wanted: incidents.Wanted) -> Iterator[incidents.IncidentRow]:
+    visible, now_ms = asking.reader.visible, asking.now_ms
+
+    def page(connection: Connection, cursor: str | None) -> Page[incidents.IncidentRow]:
+        return incidents.listed(connection, visible, wanted, now_ms=now_ms, cursor=cursor, size=MOST)
+
+    def some(connection: Connection, ids: Sequence[str]) -> Sequence[incidents.IncidentRow]:
+        return incidents.some(connection, visible, wanted, ids, now_ms=now_ms)
+
+    if wanted.sort == "newest":
+        return _by_page(asking, page)
+    return _by_key(asking, page, lambda row: row.id, some)  # each revision may make it likelier
 
 
 def _blocks(asking: Asking, wanted: blocks.Wanted) -> Iterator[list[Cell]]:
-    with asking.panel.store.reading() as connection:
-        for row in blocks.every(connection, asking.reader.visible, wanted, now_ms=asking.now_ms):
-            yield [
-                row.account,
-                moment(row.from_ms),
-                moment(row.until_ms),
-                moment(row.ends_ms),
-                row.reason,
-                row.incident,
-                row.actor,
-                row.lifted_by,
-                row.lifted_reason,
-                " ".join(row.except_networks),
-            ]
+    visible, now_ms = asking.reader.visible, asking.now_ms
+
+    def page(connection: Connection, cursor: str | None) -> Page[blocks.BlockRow]:
+        return blocks.listed(connection, visible, wanted, now_ms=now_ms, cursor=cursor, size=MOST)
+
+    for row in _by_page(asking, page):
+        yield [
+            row.account,
+            moment(row.from_ms),
+            moment(row.until_ms),
+            moment(row.ends_ms),
+            row.reason,
+            row.incident,
+            row.actor,
+            row.lifted_by,
+            row.lifted_reason,
+            " ".join(row.except_networks),
+        ]
 
 
 def _safe_networks(asking: Asking, wanted: rules.SafeWanted) -> Iterator[list[Cell]]:
-    cursor = None
-    while True:
-        with asking.panel.store.reading() as connection:
-            page = rules.safe_networks(connection, asking.reader.visible, wanted, cursor=cursor, size=AT_ONCE)
-        for row in page.rows:
-            yield [row.scope, row.network, row.description, row.actor, moment(row.time_ms), moment(row.expires_ms)]
-        if page.next is None:
-            return
-        cursor = page.next
+    visible = asking.reader.visible
+
+    def page(connection: Connection, cursor: str | None) -> Page[rules.SafeRow]:
+        return rules.safe_networks(connection, visible, wanted, cursor=cursor, size=MOST)
+
+    def some(connection: Connection, keys: Sequence[tuple[str, str]]) -> Sequence[rules.SafeRow]:
+        return rules.some_safe_networks(connection, visible, wanted, keys)
+
+    for row in _by_key(
+        asking, page, lambda row: (row.scope, row.network), some
+    ):  # who sets one again makes it the latest
+        yield [row.scope, row.network, row.description, row.actor, moment(row.time_ms), moment(row.expires_ms)]
 
 
 def _domains(asking: Asking) -> Iterator[list[Cell]]:
-    with asking.panel.store.reading() as connection:
-        rows = rules.domains(connection, asking.reader.visible)
-    for row in rows:
+    visible = asking.reader.visible
+    for row in _by_page(asking, lambda connection, at: rules.listed_domains(connection, visible, cursor=at, size=MOST)):
         yield [row.domain, row.group]
+
+
+def _by_page(asking: Asking, page: PageAt[Row]) -> Iterator[Row]:
+    """All rows of a list in which no row moves."""
+
+    def read(cursor: str | None) -> Page[Row]:
+        with asking.panel.store.reading() as connection:
+            return page(connection, cursor)
+
+    return whole(read)
+
+
+def _by_key(
+    asking: Asking,
+    page: PageAt[Row],
+    key: Callable[[Row], Key],
+    some: Callable[[Connection, Sequence[Key]], Sequence[Row]],
+) -> Iterator[Row]:
+    """All rows of a list in the order that it has at the beginning, each as it is when its part is read."""
+    with asking.panel.store.reading() as connection:
+        keys = [key(row) for row in whole(lambda cursor: page(connection, cursor))]
+    for part in batched(keys, MOST):
+        with asking.panel.store.reading() as connection:
+            found = {key(row): row for row in some(connection, part)}
+        yield from (found[one] for one in part if one in found)

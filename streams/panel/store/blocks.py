@@ -1,13 +1,12 @@
 """Blocks: who is blocked until when and why, and who was."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Row, Select, select
 
-from streams.panel.store.cursors import MOST, PAGE, Order, Page, whole
+from streams.panel.store.cursors import MOST, PAGE, Order, Page
 from streams.panel.store.search import Search, find
 from streams.panel.store.tables import ACCOUNT, BLOCK, DOMAIN
 from streams.panel.store.visible import Visible, below
@@ -63,11 +62,6 @@ def listed(
     """One page of blocks, the latest first. Raises UsageError for a cursor of another list."""
     page = find(connection, _search(connection, visible, wanted, now_ms), ORDER, ORDER.parse(cursor), min(size, MOST))
     return replace(page, rows=tuple(block_row(row) for row in page.rows))
-
-
-def every(connection: Connection, visible: Visible, wanted: Wanted, *, now_ms: int) -> Iterator[BlockRow]:
-    """All of them, for an export."""
-    return whole(lambda cursor: listed(connection, visible, wanted, now_ms=now_ms, cursor=cursor, size=MOST))
 
 
 def of_account(connection: Connection, visible: Visible, account: str, *, most: int = PAGE) -> tuple[BlockRow, ...]:

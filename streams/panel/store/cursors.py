@@ -7,7 +7,7 @@ query applies what the reader may see anew.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -17,6 +17,7 @@ from sqlalchemy import ColumnCollection, Select, tuple_
 from streams.errors import UsageError
 
 Row = TypeVar("Row")
+Shown = TypeVar("Shown")
 Value = int | str
 Columns = ColumnCollection[str, Any]
 LONGEST = 2_000
@@ -25,6 +26,7 @@ PAGE = 50
 MOST = 500
 BEYOND_ALL = "\U0010ffff"
 """Sorts behind every id."""
+LARGEST = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,10 @@ class Page(Generic[Row]):
     next: str | None = None
     previous: str | None = None
     partial: bool = False
+
+    def each(self, shown: "Callable[[Row], Shown]") -> "Page[Shown]":
+        """The same page of what each row is shown as."""
+        return Page(tuple(shown(row) for row in self.rows), self.next, self.previous, self.partial)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ def parse_cursor(text: str | None, sort: str, kinds: Sequence[type]) -> Cursor |
         fits = len(values) == len(kinds) and all(type(value) is kind for value, kind in zip(values, kinds, strict=True))
         if name != sort or not isinstance(backwards, bool) or not fits:
             raise ValueError
-        if any(isinstance(value, int) and abs(value) >= 1 << 63 for value in values):
+        if any(isinstance(value, int) and abs(value) > LARGEST for value in values):
             raise ValueError
         if any(isinstance(value, str) and "\0" in value for value in values):  # which PostgreSQL takes in no text
             raise ValueError
@@ -133,7 +139,25 @@ def page_of(
 
 def _at(order: Order, cursor: Cursor) -> tuple[Value, ...]:
     """Where an empty page turns back: so that the row at its cursor, which the page before it showed, comes again."""
-    return (*cursor.values[:-1], BEYOND_ALL if cursor.backwards == order.falling else "")
+    last: tuple[Value, Value] = ("", BEYOND_ALL) if order.kinds[-1] is str else (-LARGEST, LARGEST)
+    return (*cursor.values[:-1], last[cursor.backwards == order.falling])
+
+
+def page_in(rows: Iterable[Row], order: Order, cursor: str | None, size: int) -> Page[Row]:
+    """
+    One page of a list that is short, and of which code and no query says who sees what. Raises UsageError.
+
+    >>> page_in([1, 3, 2], Order("greatest", ("numerator",), (int,)), None, 2).rows
+    (3, 2)
+    """
+    found = order.parse(cursor)
+    falling = order.falling != (found is not None and found.backwards)
+    ordered = sorted(rows, key=order.key, reverse=falling)
+    if found is not None:
+        ordered = [
+            row for row in ordered if order.key(row) != found.values and (order.key(row) < found.values) == falling
+        ]
+    return page_of(ordered, order, found, min(size, MOST))
 
 
 def whole(page: Callable[[str | None], Page[Row]]) -> Iterator[Row]:

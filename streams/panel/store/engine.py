@@ -18,6 +18,7 @@ import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from streams.errors import ConfigurationError, LoginwatchError
@@ -31,6 +32,8 @@ CONNECT_S = 5
 POOL = 8
 MORE = 40
 """Connections beyond the pool under load: as many as FastAPI has threads."""
+FREE_S = 30
+"""How long a page waits for a connection when all of them are in use."""
 BEGIN = "loginwatch_begin"
 """The execution option that says how a transaction on SQLite begins."""
 READ_ONLY = "25006"
@@ -59,6 +62,7 @@ def open_engine(database: str) -> Engine:
         hide_parameters=True,  # errors are logged, and parameters are people's data
         pool_size=POOL,
         max_overflow=MORE,
+        pool_timeout=FREE_S,
         pool_pre_ping=True,
         # plans that are made once for all values would walk the wrong index for a reader with few domains
         connect_args={"prepare_threshold": None, "connect_timeout": CONNECT_S, "application_name": "loginwatch-panel"},
@@ -100,7 +104,12 @@ def _sqlite(url: URL) -> Engine:
     except OSError as error:
         raise ConfigurationError(f"the panel's database {path} cannot be opened: {error.strerror}") from error
     engine = create_engine(
-        url, hide_parameters=True, pool_size=POOL, max_overflow=MORE, connect_args={"check_same_thread": False}
+        url,
+        hide_parameters=True,
+        pool_size=POOL,
+        max_overflow=MORE,
+        pool_timeout=FREE_S,
+        connect_args={"check_same_thread": False},
     )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -183,7 +192,8 @@ def _unlock(connection: Connection, key: int) -> None:
 @contextmanager
 def answering(*, writing: bool = True) -> Iterator[None]:
     """
-    Raises StoreUnavailableError where the database does not answer, or takes no changes (`writing`): both pass.
+    Raises StoreUnavailableError where the database does not answer, takes no changes (`writing`), or all connections to it
+    stay in use: each passes.
 
     What it says of the values or of the statement is raised as it is.
     """
@@ -195,6 +205,8 @@ def answering(*, writing: bool = True) -> Iterator[None]:
         if writing and _sqlstate(error) == READ_ONLY:
             raise StoreUnavailableError(f"the panel's database takes no changes: {error.orig}") from error
         raise
+    except PoolTimeoutError as error:  # no DBAPIError: the database was not asked
+        raise StoreUnavailableError(f"all connections to the panel's database are in use: {error}") from error
 
 
 def _is_away(error: DBAPIError) -> bool:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
+from streams.panel.store.cursors import MOST, PAGE, Order, Page, page_of
 from streams.panel.store.tables import DOMAIN
 from streams.panel.store.visible import Visible
 
@@ -40,6 +42,9 @@ class Tree:
     domains: tuple[DomainRow, ...]
 
 
+ORDER = Order("domain", ("domain",), (str,), falling=False)
+
+
 def domain(connection: Connection, visible: Visible, name: str) -> DomainRow | None:
     """One domain in view."""
     query = select(DOMAIN).where(DOMAIN.c.domain == name, visible.domain(DOMAIN.c.domain))
@@ -50,11 +55,18 @@ def domain(connection: Connection, visible: Visible, name: str) -> DomainRow | N
 def domains(
     connection: Connection, visible: Visible, *, text: str = "", most: int | None = None
 ) -> tuple[DomainRow, ...]:
-    """Domains in view by name, for choices and exports; `text` is a part of the name."""
-    query = select(DOMAIN).where(visible.domain(DOMAIN.c.domain))
-    if text.strip():
-        query = query.where(DOMAIN.c.domain.contains(text.strip().lower(), autoescape=True))
-    return tuple(DomainRow(*row) for row in connection.execute(query.order_by(DOMAIN.c.domain).limit(most)))
+    """Domains in view by name, for choices and the tree; `text` is a part of the name."""
+    query = _in_view(visible, text).order_by(DOMAIN.c.domain).limit(most)
+    return tuple(DomainRow(*row) for row in connection.execute(query))
+
+
+def listed_domains(
+    connection: Connection, visible: Visible, *, text: str = "", cursor: str | None = None, size: int = PAGE
+) -> Page[DomainRow]:
+    """One page of the same. Raises UsageError for a bad cursor."""
+    found, size = ORDER.parse(cursor), min(size, MOST)
+    query = ORDER.sort(_in_view(visible, text), DOMAIN.c, found).limit(size + 1)
+    return page_of([DomainRow(*row) for row in connection.execute(query)], ORDER, found, size)
 
 
 def groups(connection: Connection, visible: Visible) -> tuple[str, ...]:
@@ -78,6 +90,13 @@ def tree(connection: Connection, visible: Visible) -> Tree:
         below.setdefault(parent if parent in paths else "", []).append(path)
     top = tuple(_node(path, below, by_group) for path in below.get("", ()))
     return Tree(top, tuple(by_group.get("", ())))
+
+
+def _in_view(visible: Visible, text: str) -> Select[Any]:
+    query = select(DOMAIN).where(visible.domain(DOMAIN.c.domain))
+    if text.strip():
+        query = query.where(DOMAIN.c.domain.contains(text.strip().lower(), autoescape=True))
+    return query
 
 
 def _node(path: str, below: dict[str, list[str]], by_group: dict[str, list[DomainRow]]) -> GroupNode:

@@ -4,19 +4,20 @@ Incidents as pages show them: the list, one with all its evidence, and how many 
 What an incident's own record says of its block is corrected by the topic `blocks`: lifted and replaced blocks have ended.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, func, select
 
 from streams.panel.store.blocks import BlockRow, block_row
-from streams.panel.store.cursors import MOST, PAGE, Order, Page, whole
+from streams.panel.store.cursors import MOST, PAGE, Order, Page
 from streams.panel.store.packing import unpacked
 from streams.panel.store.search import find
 from streams.panel.store.tables import BLOCK, DOMAIN, INCIDENT, INCIDENT_RECORD, REVIEW
 from streams.panel.store.visible import Visible
 from streams.panel.store.wanted import RULES, SORTS, STATUSES, VERDICTS, Wanted, search_of
+from streams.panel.store.writes import among
 
 __all__ = [
     "RULES",
@@ -29,11 +30,11 @@ __all__ = [
     "ReviewRow",
     "Wanted",
     "counts",
-    "every",
     "listed",
     "of_account",
     "one",
     "reviews_of_account",
+    "some",
     "unreviewed",
 ]
 
@@ -147,9 +148,14 @@ def listed(
     return replace(page, rows=tuple(_row(row) for row in page.rows))
 
 
-def every(connection: Connection, visible: Visible, wanted: Wanted, *, now_ms: int) -> Iterator[IncidentRow]:
-    """All rows of the list, for an export; read page by page."""
-    return whole(lambda cursor: listed(connection, visible, wanted, now_ms=now_ms, cursor=cursor, size=MOST))
+def some(
+    connection: Connection, visible: Visible, wanted: Wanted, ids: Sequence[str], *, now_ms: int
+) -> tuple[IncidentRow, ...]:
+    """Of these incidents (500 at most) the ones that the list has now: for an export."""
+    search = search_of(connection, visible, wanted, now_ms)
+    search.few = lambda c: among(connection, c.id, ids)
+    found = find(connection, search, ORDERS[wanted.sort], None, MOST)
+    return tuple(_row(row) for row in found.rows)
 
 
 def one(connection: Connection, visible: Visible, incident: str) -> Incident | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, delete, func, insert, select, update
 
+from streams.panel.store.cursors import Order
 from streams.panel.store.people_tables import PERSON, PERSON_SCOPE
 
 Scopes = tuple[str, ...]
@@ -33,6 +34,9 @@ class Person:
     zone: str
     created_ms: int
     signed_in_ms: int | None
+
+
+ORDER = Order("name", ("name",), (str,), falling=False)
 
 
 def by_name(connection: Connection, name: str) -> Person | None:

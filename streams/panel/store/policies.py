@@ -65,12 +65,6 @@ def policy(connection: Connection, visible: Visible, scope: str) -> PolicyRow | 
     return None if row is None else _policy(row)
 
 
-def policies(connection: Connection, visible: Visible) -> tuple[PolicyRow, ...]:
-    """All policies in view, by scope."""
-    query = select(POLICY).where(visible.scope(POLICY.c.domain, POLICY.c.group)).order_by(POLICY.c.scope)
-    return tuple(_policy(row) for row in connection.execute(query))
-
-
 def listed_policies(
     connection: Connection, visible: Visible, *, cursor: str | None = None, size: int = PAGE
 ) -> Page[PolicyRow]:

@@ -5,8 +5,8 @@ Decision: what applies to an account is resolved by the worker's own code (`core
 tables; there is no second resolution.
 """
 
-from streams.panel.store.hierarchy import DomainRow, GroupNode, Tree, domain, domains, groups, tree
-from streams.panel.store.policies import Book, PolicyRow, above, inherited, listed_policies, policies, policy
+from streams.panel.store.hierarchy import DomainRow, GroupNode, Tree, domain, domains, groups, listed_domains, tree
+from streams.panel.store.policies import Book, PolicyRow, above, inherited, listed_policies, policy
 from streams.panel.store.safe_networks import (
     Coverage,
     Covered,
@@ -15,6 +15,7 @@ from streams.panel.store.safe_networks import (
     coverage,
     safe_network,
     safe_networks,
+    some_safe_networks,
 )
 
 __all__ = [
@@ -33,10 +34,11 @@ __all__ = [
     "domains",
     "groups",
     "inherited",
+    "listed_domains",
     "listed_policies",
-    "policies",
     "policy",
     "safe_network",
     "safe_networks",
+    "some_safe_networks",
     "tree",
 ]

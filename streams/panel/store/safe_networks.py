@@ -1,9 +1,10 @@
 """Safe networks, and what one would cover of what was seen in incidents."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select, true, tuple_
 
 from streams.core.accounts import EVERYONE, domain_of
 from streams.core.addresses import Network, contains, parse_network
@@ -76,14 +77,17 @@ def safe_networks(
     connection: Connection, visible: Visible, wanted: SafeWanted, *, cursor: str | None = None, size: int = PAGE
 ) -> Page[SafeRow]:
     """One page of safe networks in view, the latest first; expired ones too. Raises UsageError for a bad cursor."""
-    found, size, c = ORDER.parse(cursor), min(size, MOST), SAFE_NETWORK.c
-    query = select(SAFE_NETWORK).where(visible.scope(c.domain, c.group))
-    if wanted.scope is not None:
-        query = query.where(c.scope == wanted.scope)
-    if wanted.text and wanted.text.strip():
-        query = query.where(_matches(connection, wanted.text.strip()))
-    rows = connection.execute(ORDER.sort(query, c, found).limit(size + 1)).all()
-    return page_of([_safe(row) for row in rows], ORDER, found, size)
+    found, size = ORDER.parse(cursor), min(size, MOST)
+    query = ORDER.sort(_fitting(connection, visible, wanted), SAFE_NETWORK.c, found).limit(size + 1)
+    return page_of([_safe(row) for row in connection.execute(query)], ORDER, found, size)
+
+
+def some_safe_networks(
+    connection: Connection, visible: Visible, wanted: SafeWanted, keys: Sequence[tuple[str, str]]
+) -> tuple[SafeRow, ...]:
+    """Of these scopes and CIDRs the ones that fit, in no order: for an export."""
+    these = tuple_(SAFE_NETWORK.c.scope, SAFE_NETWORK.c.network).in_(keys)
+    return tuple(_safe(row) for row in connection.execute(_fitting(connection, visible, wanted).where(these)))
 
 
 def safe_network(connection: Connection, visible: Visible, scope: str, network: str) -> SafeRow | None:
@@ -138,6 +142,16 @@ def _of_scope(kind: str, name: str) -> ColumnElement[bool]:
     if kind == "domain":
         return DOMAIN.c.domain == name
     return below(DOMAIN.c.group, name) if kind == "group" else true()
+
+
+def _fitting(connection: Connection, visible: Visible, wanted: SafeWanted) -> Select[Any]:
+    c = SAFE_NETWORK.c
+    query = select(SAFE_NETWORK).where(visible.scope(c.domain, c.group))
+    if wanted.scope is not None:
+        query = query.where(c.scope == wanted.scope)
+    if wanted.text and wanted.text.strip():
+        query = query.where(_matches(connection, wanted.text.strip()))
+    return query
 
 
 def _matches(connection: Connection, text: str) -> ColumnElement[bool]:

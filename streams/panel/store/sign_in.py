@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, and_, case, delete, func, insert, or_, select, update
 
+from streams.panel.store.cursors import Order
 from streams.panel.store.people_tables import API_TOKEN, ATTEMPT, INVITATION, SESSION
 from streams.panel.store.writes import insert as insert_or
 
@@ -72,6 +73,9 @@ class Invitation:
     used_ms: int | None
     maker_id: int | None
     """Who made it in the panel; None = the command line, or the person's own recovery code."""
+
+
+INVITATIONS = Order("made", ("created_ms", "id"), (int, int))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from streams.bus.embedded import EmbeddedBroker
 from streams.panel.rights import Role
 from tests.cli.small_worker import SmallWorker
@@ -29,7 +31,7 @@ async def test_rules_are_set_read_and_taken_back(live_site: Site) -> None:
     assert again.status_code == 204
     assert (effective["allowed_ips"], effective["origins"]["allowed_ips"]) == (3, "domain:example.org")
     assert (await program("DELETE", "/policies/domain:example.org")).status_code == 204
-    assert (await program("GET", "/policies")).json() == []
+    assert (await program("GET", "/policies")).json()["items"] == []
     removed = await program("PUT", "/policies/domain:example.org", {**wanted, "seen_ms": stored["time_ms"]})
     assert (removed.status_code, removed.json()["changed_by"], removed.json()["changed_ms"]) == (409, None, None)
 
@@ -44,13 +46,34 @@ async def test_rules_are_set_read_and_taken_back(live_site: Site) -> None:
     assert (await program("PUT", "/domains/example.org", {"group": "shops/north"})).status_code == 204
     assert (await program("PUT", "/policies/group:shops/north", {"fields": {"mode": "observe"}})).status_code == 204
     assert (await program("GET", "/policies/group:shops/north")).json()["fields"]["mode"] == "observe"
-    [domain] = (await program("GET", "/domains")).json()
+    [domain] = (await program("GET", "/domains")).json()["items"]
     assert (domain["domain"], domain["group"]) == ("example.org", "shops/north")
     deeds = (await program("GET", "/audit")).json()["items"]
     assert {deed["actor"] for deed in deeds} == {MAKER}
     assert {"policy.set", "policy.inherit", "safe.add", "safe.remove", "domain.set"} <= {
         deed["action"] for deed in deeds
     }
+
+
+@pytest.mark.parametrize(("method", "path"), [("DELETE", ""), ("POST", "/reset")])
+async def test_a_policy_that_somebody_changed_is_not_taken_back_unseen(live_site: Site, method: str, path: str) -> None:
+    """With `seen_ms`, as PUT does: neither one that is newer, nor one that is gone; without, whatever is there."""
+    program = Program(live_site, token(live_site, Role.ADMINISTRATOR, "everything"))
+    policy, wanted = "/policies/domain:example.org", {"fields": {"allowed_ips": 3}}
+    assert (await program("PUT", policy, wanted)).status_code == 204
+    seen_ms = (await program("GET", policy)).json()["time_ms"]
+
+    newer = await program(method, f"{policy}{path}", seen_ms=seen_ms - 1)
+    left = (await program("GET", policy)).json()
+    done = await program(method, f"{policy}{path}", seen_ms=seen_ms)
+    late = await program(method, f"{policy}{path}", seen_ms=seen_ms)
+    now = await program("GET", policy)
+    whatever = await program(method, f"{policy}{path}")
+
+    assert (newer.status_code, newer.json()["changed_by"], newer.json()["changed_ms"]) == (409, MAKER, seen_ms)
+    assert (left["fields"]["allowed_ips"], left["time_ms"]) == (3, seen_ms)
+    assert (done.status_code, late.status_code, whatever.status_code) == (204, 409, 204)
+    assert late.json()["changed_ms"] == (now.json()["time_ms"] if path else None)
 
 
 async def test_an_incident_is_reviewed_and_an_account_blocked(live_site: Site, embedded: EmbeddedBroker) -> None:

@@ -20,11 +20,12 @@ async def test_somebody_is_invited_joins_is_changed_and_removed(site: Site) -> N
     sent = {"name": "Carol@example.org", "role": "help_desk", "scopes": ["domain:Example.org"]}
 
     made = await call("POST", "/invitations", sent)
-    [invited] = (await call("GET", "/invitations")).json()
+    [invited] = (await call("GET", "/invitations")).json()["items"]
     browser = site.browser()
     path = made.json()["link"].removeprefix(site.panel.address)
     assert (await browser.send(path, NEW_PASSWORD)).status_code == 303
-    carol = next(person for person in (await call("GET", "/people")).json() if person["name"] == "carol@example.org")
+    everybody = (await call("GET", "/people")).json()["items"]
+    carol = next(person for person in everybody if person["name"] == "carol@example.org")
     changed = await call(
         "PUT", f"/people/{carol['id']}", {"role": "reader", "scopes": ["group:a/b", "domain:x.example"]}
     )
@@ -111,4 +112,4 @@ async def test_nobody_changes_themselves_and_the_last_owner_stays(site: Site) ->
     for person in (maker, elsewhere, 4711):
         assert (await small("DELETE", f"/people/{person}")).status_code == 404
         assert (await small("GET", f"/people/{person}")).status_code == 404
-    assert (await small("GET", "/people")).json() == []
+    assert (await small("GET", "/people")).json()["items"] == []

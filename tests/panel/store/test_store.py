@@ -105,6 +105,21 @@ def test_only_one_holds_a_lock(database: str) -> None:
             assert second
 
 
+def test_connections_that_all_stay_in_use_are_said(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a database that is away: the page is no defect, and the next try may find one free."""
+    for name, value in (("POOL", 1), ("MORE", 0), ("FREE_S", 0.1)):
+        monkeypatch.setattr(f"streams.panel.store.engine.{name}", value)
+    with Store(database) as store:
+        with (
+            store.reading(),
+            pytest.raises(StoreUnavailableError, match="all connections .* are in use"),
+            store.reading(),
+        ):
+            pass
+        with store.reading() as connection:
+            assert connection.execute(text("SELECT 1")).scalar_one() == 1
+
+
 @pytest.mark.postgres
 def test_a_database_that_is_away_is_said_and_comes_back() -> None:
     """The same store works again when the server does."""
