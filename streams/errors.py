@@ -20,6 +20,18 @@ class ConfigurationError(LoginwatchError):
     exit_code = 2
 
 
+class ListenError(LoginwatchError):
+    """An address cannot be listened on now: something else does, or this machine does not have it yet. Start again."""
+
+    exit_code = 69
+
+
+class FileChangingError(LoginwatchError):
+    """A file was written while it was read, and half a file must not be used. Start again."""
+
+    exit_code = 69
+
+
 class UsageError(LoginwatchError):
     """What was typed or sent cannot be carried out: the sentence says which part and why."""
 

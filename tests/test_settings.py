@@ -76,6 +76,11 @@ def test_lists_are_given_with_commas() -> None:
         ("security_protocol", "SASL_SSL", "security_protocol SASL_SSL needs sasl_username"),
         ("gateway_tls_key_file", "/etc/key.pem", "gateway_tls_key_file is set without gateway_tls_cert_file"),
         ("ssl_key_file", "/etc/key.pem", "ssl_key_file is set without ssl_cert_file"),
+        ("schema_registry_url", "registry:8081", "setting schema_registry_url (from environment): is not http://host"),
+        ("schema_registry_url", "http://a:8081,b:8081", "is not http://host or https://host, or several"),
+        ("schema_registry_url", "http:/a", "is not http://host"),
+        ("retention_days", "logins=0", "'logins=0' is not TOPIC=DAYS with 1 to 3650 days"),
+        ("retention_days", "logins=" + "9" * 5000, "is not TOPIC=DAYS with 1 to 3650 days"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(name: str, value: str, sentence: str) -> None:
@@ -91,12 +96,31 @@ def test_all_wrong_settings_are_named_at_once() -> None:
     assert "lateness" in said
 
 
-def test_a_secret_is_in_no_refusal() -> None:
-    """Neither one of the wrong form nor one that was put into a URL."""
-    said = refusal(schema_registry_url="https://bob:hunter2@registry.example.org", partitions="0")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://bob:hunter2@registry.example.org",
+        "http://a.example.org:8081,http://bob:hunter2@b.example.org:8081",
+        "http://bob:hun/hunter2@registry.example.org",
+        "http://bob:hun,hunter2@registry.example.org",
+        "bob:hunter2@registry:8081",
+        "http:/bob:hunter2@registry",
+        "http://bob:hunter2@[x",
+    ],
+)
+def test_a_secret_is_in_no_refusal(url: str) -> None:
+    """Neither one of the wrong form nor one that was put into a URL, in any of several and in one that is none."""
+    said = refusal(schema_registry_url=url, partitions="0")
 
     assert "hunter2" not in said
     assert "schema_registry_password" in said
+
+
+def test_several_registries_are_taken() -> None:
+    """The client asks one after the other; paths and spaces may stand there."""
+    urls = "http://a.example.org:8081/apis/ccompat/v7, https://[2001:db8::1]:8081/"
+
+    assert load_settings(environment={"LOGINWATCH_SCHEMA_REGISTRY_URL": urls}).schema_registry_url == urls
 
 
 def shown(name: str, value: str) -> str:

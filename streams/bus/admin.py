@@ -5,6 +5,7 @@ Decision: nothing that exists is ever changed or reduced here. A difference is a
 right moment for a change of partitions or retention is the operator's to choose.
 """
 
+import shlex
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -110,7 +111,7 @@ def check_topics(settings: Settings, *, timeout_s: float = ANSWER_TIMEOUT_S) -> 
         if embedded:
             continue  # it has no configurations to tell
         problems += _copy_problems(topic, settings, known[topic.name], copies, configs[topic.name])
-        problems += config_problems(topic, configs[topic.name])
+        problems += config_problems(topic, settings, configs[topic.name])
     return problems
 
 
@@ -165,13 +166,13 @@ def min_insync_replicas(settings: Settings, copies: int) -> int:
     return settings.min_insync_replicas or max(1, copies - 1)
 
 
-def config_problems(topic: Topic, found: dict[str, str]) -> list[str]:
+def config_problems(topic: Topic, settings: Settings, found: dict[str, str]) -> list[str]:
     """
     How the configuration found on the broker falls short of the topic's. Keeping records longer is no problem, unless
     an operator has set how long (`retention_days`).
 
     >>> from streams.topology import LOGINS
-    >>> config_problems(LOGINS, {**LOGINS.config(), "retention.ms": "-1"})
+    >>> config_problems(LOGINS, Settings(), {**LOGINS.config(), "retention.ms": "-1"})
     []
     """
     problems = []
@@ -180,9 +181,18 @@ def config_problems(topic: Topic, found: dict[str, str]) -> list[str]:
         if _falls_short(name, wanted, value) or (topic.retention_is_set and name == "retention.ms" and value != wanted):
             problems.append(
                 f"topic {topic.name} has {name}={value or 'nothing'}, not {wanted}: set it with"
-                f" `kafka-configs.sh --alter --topic {topic.name} --add-config {name}=[{wanted}]`"
+                f" `{_command(topic, settings, name, wanted)}`"
             )
     return problems
+
+
+def _command(topic: Topic, settings: Settings, name: str, value: str) -> str:
+    """What an operator types to set it with Kafka's own tool, which takes a value with commas in brackets only."""
+    words = ["kafka-configs.sh", "--bootstrap-server", settings.bootstrap_servers.replace(" ", "")]
+    if settings.security_protocol != "PLAINTEXT":
+        words += ["--command-config", "client.properties"]  # how to sign in is not for a sentence that is logged
+    value = f"[{value}]" if "," in value else value
+    return shlex.join([*words, "--alter", "--topic", topic.name, "--add-config", f"{name}={value}"])
 
 
 def _falls_short(name: str, wanted: str, value: str) -> bool:
@@ -223,7 +233,7 @@ def _copy_problems(
     if acknowledging < wanted:
         problems.append(
             f"topic {topic.name} has min.insync.replicas={acknowledging}, not {wanted}: a broker's loss may lose"
-            f" records; set it with `kafka-configs.sh --alter --topic {topic.name}`"
+            f" records; set it with `{_command(topic, settings, 'min.insync.replicas', str(wanted))}`"
         )
     elif acknowledging > there:
         problems.append(

@@ -3,10 +3,12 @@ One MMDB file.
 
 Decision: every file is copied into memory when it is opened and looked up there by maxminddb's C extension. Mapping the
 operator's file itself would save that memory, but somebody who overwrites it in place (`cp`, not `mv`) would end the
-process with SIGBUS.
+process with SIGBUS. A copy of half a file is no better: the extension trusts what it reads, and may end the process with
+SIGSEGV. So a file that changes while it is copied is not opened.
 """
 
 import contextlib
+import errno
 import ipaddress
 import os
 import tempfile
@@ -16,11 +18,13 @@ from typing import Any
 
 import maxminddb
 
-from streams.errors import ConfigurationError
+from streams.errors import ConfigurationError, FileChangingError
 
 MAPPED = "::ffff:"
 PROBES = ("192.0.2.1", "2001:db8::1")
 """Looked up when a file is opened, so that a torn one is refused then; whether they are listed does not matter."""
+DAMAGE = (maxminddb.InvalidDatabaseError, UnicodeDecodeError, SystemError)
+"""What a damaged record raises; a SystemError where the extension goes on after an error of its own."""
 
 
 def has_extension() -> bool:
@@ -44,18 +48,24 @@ def fingerprint_of(path: Path) -> Fingerprint | None:
 
 
 class Database:
-    """One MMDB file, held in memory as it was when it was opened. Raises OSError, ValueError, InvalidDatabaseError."""
+    """
+    One MMDB file, held in memory as it was when it was opened.
+
+    Raises OSError, ValueError, InvalidDatabaseError, and FileChangingError when it is being written.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # taken first: a file that changes while it is read is read again at the next look
-        self.fingerprint = fingerprint_of(path)
+        self.fingerprint = self.last_seen = fingerprint_of(path)
         mode = maxminddb.MODE_MMAP_EXT if has_extension() else maxminddb.MODE_MMAP
-        with _copied(path) as copy:
+        with _copied(_whole(path, self.fingerprint)) as copy:
             self._reader = maxminddb.open_database(copy, mode)
         self._metadata = self._reader.metadata()
-        for address in PROBES[: 1 if self._metadata.ip_version == 4 else None]:
-            self._reader.get(address)
+        try:
+            for address in PROBES[: 1 if self._metadata.ip_version == 4 else None]:
+                self._reader.get(address)
+        except SystemError as error:
+            raise maxminddb.InvalidDatabaseError(str(error)) from error
         self._damaged: str | None = None
         self._last: tuple[str, Span] = ("", (None, 128))
 
@@ -77,11 +87,11 @@ class Database:
             address = _unmapped(address)
         try:
             record, prefix = self._reader.get_with_prefix_len(address)
+        except DAMAGE as error:
+            self._damaged = str(error)
+            return None, 0  # of its neighbours nothing is known: for all of a block it must not be remembered
         except (ValueError, TypeError):
             return None, 128  # an IPv6 address in a file for IPv4, or no address at all
-        except maxminddb.InvalidDatabaseError as error:
-            self._damaged = str(error)
-            return None, 0
         bits = (128 if ":" in address else 32) - prefix
         return (record if isinstance(record, dict) else None), bits
 
@@ -98,7 +108,7 @@ class Database:
 
 
 def open_at_start(path: Path) -> Database:
-    """A file that has to be there. Raises ConfigurationError."""
+    """A file that has to be there. Raises ConfigurationError, and FileChangingError when it is being written."""
     try:
         return Database(path)
     except OSError as error:
@@ -107,10 +117,20 @@ def open_at_start(path: Path) -> Database:
         raise ConfigurationError(f"the geo database {path} is no usable MMDB file: {error}") from error
 
 
+def _whole(path: Path, fingerprint: Fingerprint | None) -> bytes:
+    """All of the file with this fingerprint. Raises OSError, FileChangingError."""
+    try:
+        content = path.read_bytes()
+    except MemoryError as error:
+        raise OSError(errno.ENOMEM, "it is larger than the memory that is free") from error
+    if fingerprint_of(path) != fingerprint:
+        raise FileChangingError(f"the geo database {path} changed while it was read: start again when it is whole")
+    return content
+
+
 @contextlib.contextmanager
-def _copied(path: Path) -> Iterator[str]:
+def _copied(content: bytes) -> Iterator[str]:
     """The path of a private copy; it lives in memory (where there is memfd) for as long as somebody has it mapped."""
-    content = path.read_bytes()
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("loginwatch-geo", os.MFD_CLOEXEC)
         with open(descriptor, "wb") as copy:  # noqa: PTH123 - a descriptor, not a path

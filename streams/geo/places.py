@@ -14,6 +14,7 @@ import maxminddb
 import structlog
 
 from streams.core.addresses import format_address
+from streams.errors import FileChangingError
 from streams.geo.database import Database, Fingerprint, fingerprint_of, has_extension, open_at_start
 from streams.geo.fields import city_in, coordinates_in, country_in, owner_in
 from streams.settings import Settings
@@ -76,7 +77,8 @@ class Places:
     The places of networks, from several MMDB files asked in order.
 
     A later file fills in what the earlier ones do not know, unless it contradicts their country. `reload_if_changed` may
-    run in another thread than the look-ups. Raises ConfigurationError when a file is missing or no MMDB.
+    run in another thread than the look-ups. Raises ConfigurationError when a file is missing or no MMDB, FileChangingError
+    when it is being written.
     """
 
     def __init__(self, paths: Sequence[str | Path], owner_paths: Sequence[str | Path] = ()) -> None:
@@ -177,7 +179,11 @@ class Places:
         return Place(country, city, latitude, longitude, owner)
 
     def reload_if_changed(self) -> bool:
-        """Open the files that changed since they were read. True if any was replaced; cheap when none was."""
+        """
+        Open the files that changed since they were read, and not since the last call: until then they may be half written.
+
+        True if any was replaced; cheap when none was.
+        """
         places = tuple(self._reopened(database) for database in self._places)
         owners = tuple(self._reopened(database) for database in self._owners)
         changed = places != self._places or owners != self._owners
@@ -208,14 +214,19 @@ class Places:
 
     def _reopened(self, database: Database) -> Database:
         fingerprint = fingerprint_of(database.path)
+        settled, database.last_seen = fingerprint == database.last_seen, fingerprint
         if fingerprint == database.fingerprint:
             self._failed.pop(database.path, None)
+            return database
+        if not settled:
             return database
         failed = self._failed.get(database.path)
         if failed is not None and failed[0] == fingerprint:
             return database
         try:
             fresh = Database(database.path)
+        except FileChangingError:
+            return database
         except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
             sentence = (
                 f"geo database {database.path} changed and cannot be used ({error}); the one read before stays in use"

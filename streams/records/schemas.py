@@ -48,7 +48,7 @@ def folder() -> Path:
 
 
 def without_milliseconds(schema: Any) -> Any:
-    """The schema with times as plain longs; all other logical types stay, so that a foreign one is noticed."""
+    """The schema with times as plain longs."""
     if isinstance(schema, dict):
         plain = schema.get("logicalType") == MILLISECONDS
         return {

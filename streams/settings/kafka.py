@@ -1,13 +1,15 @@
 """Kafka and the schema registry: how every process reaches them, and what topics are made like."""
 
+import re
 from typing import Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr, field_validator, model_validator
 
 from streams.settings.declare import Group, key_needs_certificate, setting
 
 LONGEST_DAYS = 3650
+TOPIC_DAYS = re.compile(r"[^=]+=(?P<days>[0-9]{1,9})")
+REGISTRY = re.compile(r"https?://[^/?#\s]+(?:/\S*)?")
 
 
 class KafkaSettings(Group):
@@ -71,17 +73,22 @@ class KafkaSettings(Group):
     @classmethod
     def _topics_with_days(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
         for entry in entries:
-            topic, equals, days = entry.partition("=")
-            if not (topic and equals and days.isascii() and days.isdigit() and 1 <= int(days) <= LONGEST_DAYS):
-                raise ValueError(f"{entry!r} is not TOPIC=DAYS with 1 to {LONGEST_DAYS} days, for instance logins=14")
+            found = TOPIC_DAYS.fullmatch(entry)
+            if found is None or not 1 <= int(found["days"]) <= LONGEST_DAYS:
+                raise ValueError(
+                    f"{entry[:80]!r} is not TOPIC=DAYS with 1 to {LONGEST_DAYS} days, for instance logins=14"
+                )
         return entries
 
     @field_validator("schema_registry_url")
     @classmethod
-    def _no_secret_in_a_url(cls, url: str) -> str:
-        if "@" in urlsplit(url).netloc:
+    def _no_secret_in_a_url(cls, urls: str) -> str:
+        # wherever it stands: a password may itself hold the slash or comma that seems to end the part with the host
+        if "@" in urls:
             raise ValueError(
                 "holds a name or password, which would be seen in logs:"
                 " use schema_registry_username and schema_registry_password"
             )
-        return url
+        if urls and not all(REGISTRY.fullmatch(url.strip()) for url in urls.split(",")):
+            raise ValueError("is not http://host or https://host, or several of these with commas between")
+        return urls

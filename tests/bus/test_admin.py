@@ -1,7 +1,11 @@
 """Topics made and checked, on a real Kafka."""
 
+import shlex
+import subprocess
+
 import pytest
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic, ResourceType
+from pydantic import SecretStr
 
 from streams.bus.admin import (
     check_topics,
@@ -18,8 +22,9 @@ from streams.errors import BrokerUnavailableError, ConfigurationError, TopicErro
 from streams.settings import Settings
 from streams.topology import BLOCKS, DAY_MS, LOGINS, POLICIES, Topic, all_topics
 from tests.eventually import eventually
-from tests.kafka_broker import KafkaBroker
+from tests.kafka_broker import RUN, KafkaBroker
 
+JARS = RUN.parent / "lib"
 KEPT = ("logins", "incidents")
 
 
@@ -72,6 +77,39 @@ def test_every_difference_is_told_with_what_to_do(kafka_settings: Settings) -> N
         "topic logins has retention.ms=1000, not 604800000",
         "topic policies has 3 partitions, not 1",
     ]
+
+
+@pytest.mark.kafka
+def test_the_commands_that_are_told_can_be_typed(kafka_settings: Settings) -> None:
+    """Kafka's own tool takes them as they stand, values with commas too, and nothing is left to tell."""
+    alter(kafka_settings, LOGINS, "retention.ms", "1000")
+    alter(kafka_settings, BLOCKS, "cleanup.policy", "compact")
+    eventually(lambda: len(check_topics(kafka_settings)) == 2)
+    commands = [shlex.split(problem.split("`")[1]) for problem in check_topics(kafka_settings)]
+
+    for tool, *arguments in commands:
+        assert tool == "kafka-configs.sh"
+        configs = ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{JARS}/*", "kafka.admin.ConfigCommand"]
+        done = subprocess.run([*configs, *arguments], capture_output=True, timeout=60, check=False)
+        assert done.returncode == 0, (done.stdout + done.stderr).decode()
+
+    eventually(lambda: check_topics(kafka_settings) == [])
+
+
+def test_a_command_for_a_kafka_that_asks_who_one_is_names_a_file_for_that() -> None:
+    """Without it the tool would wait for an answer; the password itself stands in no sentence."""
+    settings = Settings(
+        security_protocol="SASL_SSL",
+        sasl_username="u",
+        sasl_password=SecretStr("hunter2"),
+        bootstrap_servers="a:1, b:2",
+    )
+    [problem] = config_problems(LOGINS, settings, {**LOGINS.config(), "retention.ms": "1000"})
+
+    assert problem.endswith(
+        "`kafka-configs.sh --bootstrap-server a:1,b:2 --command-config client.properties"
+        " --alter --topic logins --add-config retention.ms=604800000`"
+    )
 
 
 @pytest.mark.kafka
@@ -128,8 +166,8 @@ def test_keeping_records_longer_is_no_problem() -> None:
     """Nor is an order of cleanup policies, nor tuning."""
     found = {**BLOCKS.config(), "cleanup.policy": "delete,compact", "retention.ms": "-1", "segment.bytes": "1"}
 
-    assert config_problems(BLOCKS, found) == []
-    assert config_problems(BLOCKS, {**found, "retention.ms": str(10**15)}) == []
+    assert config_problems(BLOCKS, Settings(), found) == []
+    assert config_problems(BLOCKS, Settings(), {**found, "retention.ms": str(10**15)}) == []
 
 
 @pytest.mark.parametrize(("brokers", "copies", "acknowledging"), [(1, 1, 1), (2, 2, 1), (3, 3, 2), (9, 3, 2)])
@@ -162,8 +200,8 @@ def test_a_time_that_an_operator_has_set_is_neither_shorter_nor_longer() -> None
 
     assert logins.config()["retention.ms"] == str(3 * DAY_MS)
     assert incidents.config()["retention.ms"] == str(365 * DAY_MS)
-    assert config_problems(logins, logins.config()) == []
-    [problem] = config_problems(logins, LOGINS.config())
+    assert config_problems(logins, settings, logins.config()) == []
+    [problem] = config_problems(logins, settings, LOGINS.config())
     assert "topic logins has retention.ms=604800000, not 259200000: set it with" in problem
 
 

@@ -1,6 +1,8 @@
 """The Confluent wire format, against a stand-in for the registry (tests/records/registry_stand_in.py says what it is not)."""
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -199,6 +201,51 @@ def test_arrays_of_something_are_read(stand_in: RegistryStandIn, codec: Codec) -
     value = {**THEIR_LOGIN, "tags": [{"text": "x"}] * 3, "map": {"y": {"text": "z"}}, "kind": "a"}
 
     assert codec.decode("Login", foreign(stand_in, schema, value))["account"] == LOGIN["account"]
+
+
+@pytest.mark.parametrize(
+    "items",
+    ["double", "boolean", {"type": "fixed", "name": "F", "size": 4}, {"type": "fixed", "name": "F", "size": -1}],
+    ids=["double", "boolean", "fixed", "fewer than no bytes"],
+)
+def test_a_count_of_more_than_there_is_ends_where_the_record_does(stand_in: RegistryStandIn, items: Any) -> None:
+    """fastavro skips numbers past the end, up to 2**62 of them, with the lock held: asked in a process that can be killed."""
+    more = {"name": "more", "type": {"type": "array", "items": items}}
+    schema = {**THEIRS, "name": "Login", "fields": [*THEIRS["fields"], more]}
+    without = foreign(stand_in, {**THEIRS, "name": "Login"}, THEIR_LOGIN)
+    count = b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"  # 2**62
+    raw = CONFLUENT.pack(0, stand_in.add(json.dumps(schema))) + without[CONFLUENT.size :] + count
+    ask = (
+        "import sys; from streams.records.codec import Codec; from streams.records.registry import Registry\n"
+        "try: Codec(Registry(sys.argv[1])).decode('Login', bytes.fromhex(sys.argv[2]))\n"
+        "except ValueError as error: print(error.reason)"
+    )
+
+    command = [sys.executable, "-c", ask, stand_in.url, raw.hex()]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+
+    assert done.stdout.decode().strip() in ("truncated", "bad-avro"), done.stderr.decode()
+
+
+@pytest.mark.parametrize("text", ["4cX1-2", "12345678-1234-1234-1234-123456789abc"], ids=["any text", "a real one"])
+def test_an_id_marked_as_uuid_is_the_text_that_it_is(stand_in: RegistryStandIn, codec: Codec, text: str) -> None:
+    """Avro lets a reader ignore logical types; fastavro would make an object of it, or an error."""
+    more = {"name": "id", "type": {"type": "string", "logicalType": "uuid"}}
+    schema = {**THEIRS, "name": "Login", "fields": [*THEIRS["fields"], more]}
+    plain = {**schema, "fields": [*THEIRS["fields"], {**more, "type": "string"}]}
+    value = foreign(stand_in, plain, {**THEIR_LOGIN, "id": text})[CONFLUENT.size :]
+
+    assert codec.decode("Login", CONFLUENT.pack(0, stand_in.add(json.dumps(schema))) + value)["id"] == text
+
+
+def test_a_decimal_is_not_computed(stand_in: RegistryStandIn, codec: Codec) -> None:
+    """The digits of 60,000 bytes took a third of a second; as the bytes that they are they are no account."""
+    fields = [{**each, "type": "bytes"} if each["name"] == "account" else each for each in THEIRS["fields"]]
+    schema = {**THEIRS, "name": "Login", "fields": fields}
+    value = foreign(stand_in, schema, {**THEIR_LOGIN, "account": b"\x7f" * 60_000})[CONFLUENT.size :]
+    marked = json.dumps(schema).replace('"bytes"', '{"type": "bytes", "logicalType": "decimal", "precision": 150000}')
+
+    assert reason_of(codec, CONFLUENT.pack(0, stand_in.add(marked)) + value) == "too-long"
 
 
 def test_an_id_that_no_registry_can_have_is_not_asked_for(stand_in: RegistryStandIn, codec: Codec) -> None:
