@@ -6,6 +6,7 @@ answer while the process is busy, and must not need an event loop of its own. On
 waits.
 """
 
+import errno
 import ipaddress
 import socket
 import threading
@@ -19,7 +20,7 @@ from typing import Any, Self
 
 import structlog
 
-from streams.errors import ConfigurationError
+from streams.errors import ConfigurationError, ListenError
 from streams.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -33,6 +34,12 @@ MOST_HEADER_BYTES = 8_192
 HIGHEST_PORT = 65_535
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 JSON = "application/json"
+PASSING = {
+    errno.EADDRINUSE: "it is in use. Stop what uses it or choose another address",
+    errno.EADDRNOTAVAIL: "no interface of this machine has that address now. Bring it up or choose another address",
+    socket.EAI_AGAIN: "its name cannot be looked up now. See to the name server, or write an address",
+}
+"""What may be over at the next attempt: taken for a wrong setting, it would leave a mail server without its door."""
 
 
 def parse_listen(text: str, setting: str = "listen address") -> tuple[str, int]:
@@ -74,6 +81,18 @@ def reachable(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def cannot_listen(listen: str, setting: str, error: OSError | UnicodeError) -> ConfigurationError | ListenError:
+    """The error that says why: a ListenError for what may pass, a ConfigurationError for what only another setting mends."""
+    start = f"setting {setting}: cannot listen on {listen}"
+    code = getattr(error, "errno", None)
+    if code is None and "could not bind on any address" in str(error):  # so asyncio of newer Pythons says it
+        code = errno.EADDRNOTAVAIL
+    if code in PASSING:
+        return ListenError(f"{start}: {PASSING[code]}")
+    text = getattr(error, "strerror", None) or str(error)
+    return ConfigurationError(f"{start}: {text}. Choose another address")
+
+
 class HealthServer:
     """
     Serves the metrics and health of this process until `stop`.
@@ -99,10 +118,7 @@ class HealthServer:
         try:
             self._server = _Server((host, port), pages)
         except (OSError, UnicodeError) as error:
-            text = getattr(error, "strerror", None) or str(error)
-            raise ConfigurationError(
-                f"setting {setting}: cannot listen on {listen}: {text}. Choose another address or stop what uses it"
-            ) from error
+            raise cannot_listen(listen, setting, error) from error
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="health", daemon=True)
 
     def __enter__(self) -> Self:

@@ -38,7 +38,7 @@ from streams.connectors.ocsf import Event, account_change, closing, finding
 from streams.connectors.receivers import receivers_of
 from streams.core.refusal import Refused
 from streams.errors import ConfigurationError, RegistryUnavailableError
-from streams.metrics import ALERTS_LAG, ALERTS_SENT, ALERTS_UP, REVIEWED, Metrics
+from streams.metrics import ALERTS_LAG, ALERTS_SENT, ALERTS_UP, KAFKA_UP, REVIEWED, Metrics
 from streams.records.codec import Codec
 from streams.records.registry import from_settings
 from streams.settings import Settings
@@ -80,6 +80,8 @@ class Follower:
         self.outlet = outlet
         self.trouble = ""
         """Why the outlet takes nothing now, a sentence; empty while all is well."""
+        self.kafka_up = False
+        """Whether Kafka answers; not before it was asked."""
         self.failure: Exception | None = None
         """What ended `run`."""
         self._settings = settings
@@ -143,6 +145,7 @@ class Follower:
 
     def _measure(self, reader: GroupReader) -> None:
         self._kafka_trouble = f"Kafka: {reader.last_error}" if reader.last_error else ""
+        self.kafka_up = not self._kafka_trouble
         if monotonic() >= self._measure_at:
             self._measure_at = monotonic() + MEASURE_EVERY_S
             self._lag.set(reader.lag() + reader.open_records())
@@ -267,6 +270,7 @@ def serve(settings: Settings) -> int:
         Follower(outlet, settings, metrics, counts_reviews=number == 0)
         for number, outlet in enumerate(outlets(settings))
     ]
+    metrics.on_scrape(KAFKA_UP, lambda: all(follower.kafka_up for follower in followers))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     health = HealthServer(

@@ -21,7 +21,7 @@ from streams.connectors.serving import serve_until_told
 from streams.connectors.topic_reader import SESSION_TIMEOUT_MS
 from streams.connectors.webhook import Webhook
 from streams.errors import ConfigurationError
-from streams.metrics import ENFORCEMENT_OLDEST_PENDING, ENFORCEMENT_PENDING, Metrics
+from streams.metrics import ENFORCEMENT_OLDEST_PENDING, ENFORCEMENT_PENDING, KAFKA_UP, Metrics
 from streams.records.codec import Codec
 from streams.records.registry import from_settings
 from streams.settings import Settings
@@ -50,6 +50,9 @@ class Enforcement:
         self._codec = Codec(from_settings(settings, patience_s=0))
         self._outlets: list[Outlet] = []
         self._stopping = asyncio.Event()
+        self.metrics.on_scrape(
+            KAFKA_UP, lambda: bool(self._outlets) and all(outlet.kafka_up for outlet in self._outlets)
+        )
 
     def stop(self) -> None:
         """Finish what is under way, commit what is done, and let `run` return. Call it on the event loop."""

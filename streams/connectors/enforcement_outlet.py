@@ -79,6 +79,11 @@ class Outlet:
         found = [f"{self._sink.kind} {self.name}: {self._trouble}"] if self._trouble else []
         return [*self._reader.problems(), *found]
 
+    @property
+    def kafka_up(self) -> bool:
+        """Whether Kafka answers its reader."""
+        return self._reader.kafka_up
+
     def oldest_s(self) -> float:
         """Age of the oldest block in hand, in seconds."""
         oldest_ms = self._queue.oldest_timestamp_ms()

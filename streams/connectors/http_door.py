@@ -24,7 +24,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import ERROR
 
-from streams.bus.health import parse_listen
+from streams.bus.health import cannot_listen, parse_listen
 from streams.connectors.usual_http import Answers, Command, UsualConnection, UsualReader
 from streams.errors import ConfigurationError
 
@@ -119,18 +119,15 @@ class HttpDoor:
         return len(self._usual)
 
     async def start(self) -> None:
-        """Listen. Raises ConfigurationError when the address cannot be had."""
+        """Listen. Raises ListenError when the address cannot be had now, ConfigurationError when it never can be."""
         self._server = _Aiohttp(self._handle, self._options, self._gone, self._on_refused)
         host, port = self._address
         try:
             self._listener = await asyncio.get_running_loop().create_server(
                 self._connection, host, port, ssl=self._tls, backlog=BACKLOG
             )
-        except OSError as error:
-            raise ConfigurationError(
-                f"cannot listen on {self._options.listen}: {error.strerror or error}; "
-                f"stop what uses that port, or change the setting {self._options.setting}"
-            ) from error
+        except (OSError, UnicodeError) as error:
+            raise cannot_listen(self._options.listen, self._options.setting, error) from error
 
     async def stop(self, timeout_s: float) -> None:
         """Accept no more, end idle connections, wait for open requests at most `timeout_s`."""

@@ -26,6 +26,7 @@ from streams.connectors.topic_reader import SESSION_TIMEOUT_MS, come
 from streams.core.refusal import Refused
 from streams.errors import ConfigurationError
 from streams.metrics import (
+    KAFKA_UP,
     MAIL_DELAY,
     MAIL_OLDEST_PENDING,
     MAILS,
@@ -78,6 +79,7 @@ class Mailer:
         self._smtp_trouble = ""
         self.metrics.on_scrape(MAILS_PENDING, lambda: len(self._outbox))
         self.metrics.on_scrape(MAIL_OLDEST_PENDING, self._oldest_s)
+        self.metrics.on_scrape(KAFKA_UP, lambda: self._reader.kafka_up)
 
     def stop(self) -> None:
         """Finish the mail being sent, commit what is done, and let `run` return. Call it on the event loop."""

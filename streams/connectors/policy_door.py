@@ -19,10 +19,10 @@ from typing import Any
 
 import structlog
 
-from streams.bus.health import parse_listen
+from streams.bus.health import cannot_listen, parse_listen
 from streams.connectors.policy_protocol import PASS, Request, RequestReader
 from streams.core.refusal import Refused
-from streams.errors import ConfigurationError
+from streams.errors import ConfigurationError, ListenError
 
 LOG = structlog.get_logger(__name__)
 
@@ -81,13 +81,13 @@ class PolicyDoor:
         return len(self._connections)
 
     async def start(self) -> None:
-        """Listen. Raises ConfigurationError when an address cannot be had; then none is listened on."""
+        """Listen. Raises ListenError when an address cannot be had now, else ConfigurationError; then none is listened on."""
         try:
             if self._address is not None:
                 await self._start_tcp(*self._address)
             if self._options.socket_path:
                 await self._start_unix(Path(self._options.socket_path))
-        except ConfigurationError:
+        except (ConfigurationError, ListenError):
             await self.stop(0)
             raise
 
@@ -130,8 +130,8 @@ class PolicyDoor:
             server = await asyncio.get_running_loop().create_server(
                 lambda: _Conversation(self), host, port, backlog=BACKLOG
             )
-        except OSError as error:
-            raise _cannot_listen(self._options.listen, "postfix_listen", error) from error
+        except (OSError, UnicodeError) as error:
+            raise cannot_listen(self._options.listen, "postfix_listen", error) from error
         self._servers.append(server)
         self.port = int(server.sockets[0].getsockname()[1])
 
@@ -144,7 +144,7 @@ class PolicyDoor:
                 )
             )
         except OSError as error:
-            raise _cannot_listen(str(path), "postfix_socket", error) from error
+            raise cannot_listen(str(path), "postfix_socket", error) from error
 
     def _remove_socket(self) -> None:
         path = Path(self._options.socket_path)
@@ -281,7 +281,7 @@ def _bind(path: Path, mode: int) -> tuple[socket.socket, int]:
 
 
 def _clear_the_way(path: Path) -> None:
-    """Remove the socket of a process that is gone. Raises ConfigurationError when it is not gone, or no socket."""
+    """Remove the socket of a process that is gone. Raises ListenError when it is not, ConfigurationError when it is no socket."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise ConfigurationError(f"setting postfix_socket: {path} exists and is no socket; choose another path")
@@ -294,10 +294,4 @@ def _clear_the_way(path: Path) -> None:
         except (ConnectionRefusedError, FileNotFoundError):
             path.unlink(missing_ok=True)
             return
-    raise ConfigurationError(f"setting postfix_socket: another process serves {path}; stop it or choose another path")
-
-
-def _cannot_listen(where: str, name: str, error: OSError) -> ConfigurationError:
-    return ConfigurationError(
-        f"cannot listen on {where}: {error.strerror or error}; stop what uses it, or change the setting {name}"
-    )
+    raise ListenError(f"setting postfix_socket: another process serves {path}; stop it or choose another path")

@@ -89,6 +89,11 @@ class TopicReader(ABC, Generic[SomeTaker]):
         kafka = self._reader.last_error
         return [text for text in (self._registry_trouble, f"Kafka: {kafka}" if kafka else "") if text]
 
+    @property
+    def kafka_up(self) -> bool:
+        """Whether Kafka answers; not before it was asked."""
+        return self._reader is not None and self._reader.last_error is None
+
     def finish(self, records: list[Record]) -> None:
         """These need not be read again."""
         self._finished.extend(records)

@@ -3,7 +3,16 @@
 from streams.metrics.declare import counter, gauge
 
 KAFKA_UP = gauge(
-    "loginwatch_kafka_up", "1 while Kafka answers this process.", "worker", "gateway", "postfix", "logs", "panel"
+    "loginwatch_kafka_up",
+    "1 while Kafka answers this process.",
+    "worker",
+    "gateway",
+    "postfix",
+    "mailer",
+    "enforcement",
+    "alerts",
+    "logs",
+    "panel",
 )
 DEAD_LETTERS = counter(
     "loginwatch_dead_letters",

@@ -1,5 +1,6 @@
 """The HTTP server of processes without one."""
 
+import errno
 import http.client
 import json
 import socket
@@ -8,8 +9,8 @@ from contextlib import suppress
 
 import pytest
 
-from streams.bus.health import HealthServer, parse_listen
-from streams.errors import ConfigurationError
+from streams.bus.health import HealthServer, cannot_listen, parse_listen
+from streams.errors import ConfigurationError, ListenError, LoginwatchError
 from streams.metrics import DEAD_LETTERS, Metrics
 
 
@@ -152,10 +153,41 @@ def test_a_request_that_trickles_in_is_cut_off(process: Process, monkeypatch: py
         assert answer == b""
 
 
-def test_an_address_in_use_is_a_configuration_error_that_names_the_setting(process: Process) -> None:
-    """Two workers on one machine need two addresses."""
-    with pytest.raises(ConfigurationError, match=f"setting here: cannot listen on {process.server.address}: .*in use"):
+def test_an_address_in_use_is_an_error_that_names_the_setting_and_leads_to_a_restart(process: Process) -> None:
+    """Two workers on one machine need two addresses; what holds this one may be gone soon."""
+    with pytest.raises(ListenError, match=f"setting here: cannot listen on {process.server.address}: .*in use"):
         Process(process.server.address)
+
+
+def test_an_address_that_no_interface_has_may_come() -> None:
+    """At boot the network may be up after the process; the sentence does not speak of something that uses the port."""
+    with pytest.raises(ListenError, match=r"cannot listen on 192\.0\.2\.1:9101: no interface of this machine"):
+        Process("192.0.2.1:9101")
+
+
+def test_a_host_that_never_can_be_one_is_a_wrong_setting() -> None:
+    """A supervisor that started it again would do so for ever."""
+    with pytest.raises(ConfigurationError, match="setting here: cannot listen on"):
+        Process(f"{'x' * 64}.example:9101")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError(errno.EADDRINUSE, "error while attempting to bind on address"), ListenError),
+        (OSError("could not bind on any address out of [('192.0.2.1', 1)]"), ListenError),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), ListenError),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), ConfigurationError),
+        (PermissionError(errno.EACCES, "Permission denied"), ConfigurationError),
+        (OSError("AF_UNIX path too long"), ConfigurationError),
+    ],
+)
+def test_what_may_pass_ends_with_a_code_that_is_restarted(error: OSError, kind: type[LoginwatchError]) -> None:
+    """In every way in which Pythons say it; the rest waits for somebody to change the setting."""
+    made = cannot_listen("192.0.2.1:1", "gateway_listen", error)
+
+    assert type(made) is kind
+    assert str(made).startswith("setting gateway_listen: cannot listen on 192.0.2.1:1: ")
 
 
 def test_it_listens_on_ipv6_as_well() -> None:

@@ -277,7 +277,7 @@ class Dovecot:
             configuration = configuration.replace(TLS_URL, url or "")
         if doveadm_key is not None:
             doveadm = snippet(f"96-loginwatch.conf, {release.name}").replace("SECRET", doveadm_key)
-            configuration += doveadm.replace("8080", str(self.doveadm_port))
+            configuration += doveadm.replace("8081", str(self.doveadm_port))
         (folder / "dovecot.conf").write_text(configuration)
         self._process: subprocess.Popen[bytes] | None = None
 

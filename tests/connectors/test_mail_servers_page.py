@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from streams.cli.health import LISTENS
 from streams.settings import Settings
 from tests.connectors.dovecot import GATEWAY_URL, PAGE, RELEASES, snippet
 from tests.connectors.postfix_server import POLICY
@@ -21,6 +22,14 @@ def test_the_snippets_have_the_default_addresses():
     assert f"inet:{Settings().postfix_listen}" == POLICY
     assert snippet("in master.cf").count(POLICY) == 2
     assert all(GATEWAY_URL in snippet(f"95-loginwatch.conf, {release.name}") for release in RELEASES)
+
+
+def test_doveadm_listens_where_no_process_of_ours_does():
+    """On one machine with the panel, whichever of the two started later would not have had its port."""
+    ours = {getattr(Settings(), setting).rpartition(":")[2] for setting in (*LISTENS.values(), "postfix_listen")}
+
+    for release in RELEASES:
+        assert settings_of(snippet(f"96-loginwatch.conf, {release.name}"))["    port"] not in ours
 
 
 def test_no_snippet_is_left_out():

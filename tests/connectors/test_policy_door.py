@@ -1,11 +1,15 @@
 """The listener under the Postfix door: what a slow or greedy client may do."""
 
 import asyncio
+import socket
 from contextlib import asynccontextmanager, suppress
+
+import pytest
 
 from streams.connectors import policy_door
 from streams.connectors.policy_door import IDLE_S, PolicyDoor, PolicyDoorOptions
 from streams.connectors.policy_protocol import reply
+from streams.errors import ListenError
 from tests.connectors.postfix_samples import RCPT
 from tests.eventually import eventually_async
 
@@ -26,6 +30,16 @@ async def door(refused, answer=lambda request: reply("REJECT " + "x" * 400)):
 def test_it_is_postfix_who_ends_a_connection():
     """Longer than an smtpd ever keeps one."""
     assert IDLE_S > POSTFIX_MAX_TTL_S
+
+
+@pytest.mark.parametrize(("host", "why"), [("127.0.0.1", "in use"), ("192.0.2.1", "no interface")])
+async def test_an_address_that_cannot_be_had_now_leads_to_a_restart(host, why):
+    """As after a boot in which the network comes later, or while another process has the port."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"{host}:{taken.getsockname()[1]}"
+        options = PolicyDoorOptions(listen, "", "0660", max_request_bytes=16_384, max_connections=50)
+        with pytest.raises(ListenError, match=f"postfix_listen: cannot listen on {listen}: .*{why}"):
+            await PolicyDoor(options, lambda _: b"", [].append).start()
 
 
 async def test_a_request_that_does_not_end_in_time_ends_its_connection(monkeypatch):

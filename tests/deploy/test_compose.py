@@ -105,6 +105,14 @@ def test_every_container_is_bounded_and_ours_can_do_nothing_special() -> None:
         assert service["security_opt"] == ["no-new-privileges:true"], name
 
 
+def test_the_log_reader_may_read_the_log_and_can_be_told_its_zone() -> None:
+    """Debian's is root:adm, mode 0640, as for the unit; and in a container "this machine's zone" is UTC."""
+    logs = OURS["logs"]
+
+    assert logs["group_add"] == ["4"]
+    assert logs["environment"]["LOGINWATCH_LOG_TIMEZONE"] == "${LOG_TIMEZONE:-}"
+
+
 def test_every_image_names_its_version() -> None:
     """No `latest`, in the compose file or the Containerfile."""
     images = [service["image"] for service in COMPOSE["services"].values()]
@@ -125,6 +133,15 @@ def test_the_image_has_the_workers_hot_path_compiled_and_the_worker_finds_it() -
     assert processor in run
     assert re.search(rf"install --directory --owner loginwatch .*{folder}$", run, re.MULTILINE)
     assert any(mount.startswith(f"{folder}:uid=10001,") for mount in OURS["worker"]["tmpfs"])
+
+
+def test_the_image_has_the_bytecode_of_pythons_library() -> None:
+    """It may not be written at run time, and would be compiled anew by every health check."""
+    run = (ROOT / "deploy/Containerfile").read_text().split("\nFROM ")[2]
+    command = "RUN python -m compileall -q "
+
+    assert "PYTHONDONTWRITEBYTECODE=1" in run
+    assert run.index("pip uninstall") < run.index(command) < run.index("USER ")
 
 
 def make_secrets(root: Path) -> Path:

@@ -20,6 +20,10 @@ WORKER = 'instance="worker:9101", process="worker", job="loginwatch"'
 GATEWAY = 'instance="gateway:9102", process="gateway", job="loginwatch"'
 CANARY = 'instance="canary:9109", process="canary", job="loginwatch"'
 MAILER = 'instance="mailer:9103", process="mailer", job="loginwatch"'
+ENFORCEMENT = 'instance="enforcement:9106", process="enforcement", job="loginwatch"'
+LOGS = 'instance="logs:9107", process="logs", job="loginwatch"'
+ALERTER = 'instance="alerts:9108", process="alerts", job="loginwatch"'
+PANEL = 'instance="panel:8080", process="panel", job="loginwatch"'
 
 HEALTHY = {
     f"up{{{WORKER}}}": "1x{n}",
@@ -39,7 +43,7 @@ HEALTHY = {
     f'loginwatch_door_answers_total{{answer="open_not-ready", {GATEWAY}}}': "7x{n}",
     f"loginwatch_view_ready{{{GATEWAY}}}": "1x{n}",
     f'loginwatch_reports_total{{outcome="lost", {GATEWAY}}}': "1x{n}",
-    f"up{{{CANARY}}}": "1x{n}",
+    **{f"up{{{process}}}": "1x{n}" for process in (CANARY, MAILER, ENFORCEMENT, LOGS, ALERTER, PANEL)},
     f"loginwatch_canary_logins_total{{{CANARY}}}": "0+4x{n}",
     f"loginwatch_canary_last_ok_timestamp_seconds{{{CANARY}}}": "0+{s}x{n}",
     f"loginwatch_canary_interval_seconds{{{CANARY}}}": "300x{n}",
@@ -49,7 +53,7 @@ HEALTHY = {
     f"loginwatch_mail_oldest_pending_seconds{{{MAILER}}}": "2x{n}",
     'loginwatch_enforcement_up{receiver="mail1", process="enforcement"}': "1x{n}",
     'loginwatch_enforcement_oldest_pending_seconds{receiver="mail1", process="enforcement"}': "0x{n}",
-    'loginwatch_log_behind_bytes{process="logs"}': "4000x{n}",
+    f"loginwatch_log_behind_bytes{{{LOGS}}}": "4000x{n}",
     'loginwatch_reviews_total{verdict="compromised", process="alerts"}': "0+1x{n}",
     'loginwatch_reviews_total{verdict="travelling", process="alerts"}': "3x{n}",
     'loginwatch_alerts_up{outlet="syslog", process="alerts"}': "0x{n}",
@@ -62,6 +66,10 @@ BROKEN: dict[str, dict[str, str | None]] = {
     "LoginwatchWorkerDown": {f"up{{{WORKER}}}": "0x{n}"},
     "LoginwatchLagGrows": {f'loginwatch_worker_lag{{topic="logins", partition="0", {WORKER}}}': "20+1000x{n}"},
     "LoginwatchNoLogins": {f'loginwatch_logins_total{{outcome="counted", {WORKER}}}': "0+600x1600 960000+4x400"},
+    "LoginwatchNoLogins of workers that were restarted": {
+        f'loginwatch_logins_total{{outcome="{outcome}", {WORKER}}}': values
+        for outcome, values in (("counted", "0+600x1600 _x400"), ("blocked", "2x1600 _x400"))
+    },
     "LoginwatchCommitsStall": {f"loginwatch_worker_commits_total{{{WORKER}}}": "5x{n}"},
     "LoginwatchDecisionsSlow": {
         f'loginwatch_decision_seconds_bucket{{le="0.05", {WORKER}}}': "0+1x{n}",
@@ -70,6 +78,7 @@ BROKEN: dict[str, dict[str, str | None]] = {
     "LoginwatchTablesNotRead": {f"loginwatch_worker_tables_caught_up{{{WORKER}}}": "0x{n}"},
     "LoginwatchGeoDatabaseOld": {f"loginwatch_worker_geo_built_timestamp_seconds{{{WORKER}}}": "1x{n}"},
     "LoginwatchKafkaAway": {f"loginwatch_kafka_up{{{WORKER}}}": "0x{n}"},
+    "LoginwatchKafkaAway of a process that reads only": {f"loginwatch_kafka_up{{{MAILER}}}": "0x{n}"},
     "LoginwatchDeadLetters": {f'loginwatch_dead_letters_total{{reason="bad-address", {WORKER}}}': "_x90 1x10"},
     "LoginwatchBlocksNotEnforced": {f'loginwatch_logins_total{{outcome="blocked", {WORKER}}}': "_x90 1x10"},
     "LoginwatchDoorMissing": {f"up{{{GATEWAY}}}": "0x{n}"},
@@ -87,19 +96,39 @@ BROKEN: dict[str, dict[str, str | None]] = {
         'loginwatch_enforcement_up{receiver="mail1", process="enforcement"}': "0x{n}",
         'loginwatch_enforcement_oldest_pending_seconds{receiver="mail1", process="enforcement"}': "0+60x{n}",
     },
+    "LoginwatchEnforcementDown": {f"up{{{ENFORCEMENT}}}": "1x50 0x50"},
+    **{
+        f"LoginwatchProcessDown {number}": {f"up{{{process}}}": "1x50 0x50"}
+        for number, process in enumerate((MAILER, ALERTER, LOGS, PANEL))
+    },
     "LoginwatchManyHonestPeopleFound": {
         'loginwatch_reviews_total{verdict="travelling", process="alerts"}': "0+1x{n}",
     },
     "LoginwatchAlertsFailing": {
         'loginwatch_alerts_lag{outlet="syslog", process="alerts"}': "5x{n}",
     },
-    "LoginwatchLogReaderBehind": {'loginwatch_log_behind_bytes{process="logs"}': "9e7x{n}"},
+    "LoginwatchLogReaderBehind": {f"loginwatch_log_behind_bytes{{{LOGS}}}": "9e7x{n}"},
 }
-"""What is different when each alert is to fire; None = that series is not there."""
+"""What is different when each alert is to fire, which is the first word; None = that series is not there."""
 LONG = {"LoginwatchNoLogins": (1, 2000), "LoginwatchGeoDatabaseOld": (5, 13_200)}
 """Minutes between samples and their number, where a day or 45 of them must pass."""
 SIDE_EFFECTS = {"LoginwatchWorkerMissing": set(), "LoginwatchWorkerDown": {"LoginwatchWorkerMissing"}}
 """Alerts that rightly fire beside."""
+SAYS = {
+    "LoginwatchLagGrows": "99.02k logins wait to be judged, and they grow more.",
+    "LoginwatchDecisionsSlow": "One login in a hundred waits 29.7s for its decision.",
+    "LoginwatchGeoDatabaseOld": "The geo database of worker:9101 is 45d 19h 54m 59s old.",
+    "LoginwatchDeadLetters": "1 records could not be used by worker: bad-address.",
+    "LoginwatchBlocksNotEnforced": "1 logins of blocked accounts succeeded in 15 minutes: a door does not ask.",
+    "LoginwatchDoorOpen": "gateway gateway:9102 lets people pass unjudged, 1 a second.",
+    "LoginwatchReportsLost": "gateway gateway:9102 lost 8 reports of logins.",
+    "LoginwatchCanarySlow": "The canary is refused 9s after its last login; so is a thief.",
+    "LoginwatchManyHonestPeopleFound": "99 incidents of a day were honest people: the policy is too strict, or a network should be safe.",
+    "LoginwatchAlertsFailing": "The SOC is not told: syslog takes no events, 5 wait.",
+    "LoginwatchMailerFailing": "Nobody is told: the oldest mail of mailer:9103 waits 1h 39m 0s.",
+    "LoginwatchLogReaderBehind": "The log reader logs:9107 is 85.83MiB behind its logs.",
+}
+"""The sentence of each alert that tells a number, when it fires as in `BROKEN`."""
 METRIC = re.compile(r"\bloginwatch_\w+")
 
 
@@ -112,8 +141,12 @@ def names_of(metric: Metric) -> set[str]:
     return {metric.name}
 
 
-def firing(series: dict[str, str], tmp_path: Path, minutes: int = 1, samples: int = 100) -> set[str]:
-    """The alerts that promtool sees firing right before the last sample, by asking it for each as if none fired."""
+def firing(series: dict[str, str], tmp_path: Path, minutes: int = 1, samples: int = 100) -> dict[str, str]:
+    """
+    The alerts that promtool sees firing right before the last sample, by asking it for each as if none fired.
+
+    With the sentence of each.
+    """
     at = f"{(samples - 1) * minutes}m"
     expectations = [{"eval_time": at, "alertname": name, "exp_alerts": []} for name in ALERTS]
     test: dict[str, Any] = {
@@ -133,7 +166,8 @@ def firing(series: dict[str, str], tmp_path: Path, minutes: int = 1, samples: in
     path = tmp_path / "test.yml"
     path.write_text(yaml.safe_dump(test))
     done = subprocess.run(["promtool", "test", "rules", str(path)], check=False, capture_output=True, text=True)
-    found = set(re.findall(r"alertname: (\w+)", done.stdout + done.stderr))
+    said = re.findall(r'alertname: (\w+), time.*?summary="(.*?)"}', done.stdout + done.stderr, re.DOTALL)
+    found = dict(said)
     assert (done.returncode == 0) == (not found), done.stdout + done.stderr
     return found
 
@@ -165,7 +199,7 @@ def test_a_healthy_fleet_wakes_nobody(tmp_path: Path) -> None:
     """Old dead letters, lost reports and blocked logins fire no more."""
     require_tools("promtool")
 
-    assert firing(HEALTHY, tmp_path) == set()
+    assert firing(HEALTHY, tmp_path) == {}
 
 
 def test_a_fleet_without_a_canary_is_not_told_of_one(tmp_path: Path) -> None:
@@ -174,18 +208,46 @@ def test_a_fleet_without_a_canary_is_not_told_of_one(tmp_path: Path) -> None:
     none = {name: values for name, values in HEALTHY.items() if "canary" not in name} | {f"up{{{CANARY}}}": "0x{n}"}
     silent = {f'loginwatch_logins_total{{outcome="counted", {WORKER}}}': "0+600x1600 960000x400"}
 
-    assert firing(none, tmp_path) == set()
-    assert firing(none | silent, tmp_path, *LONG["LoginwatchNoLogins"]) == {"LoginwatchNoLogins"}
+    assert firing(none, tmp_path) == {}
+    assert firing(none | silent, tmp_path, *LONG["LoginwatchNoLogins"]).keys() == {"LoginwatchNoLogins"}
 
 
-@pytest.mark.parametrize("alert", ALERTS)
-def test_each_alert_fires_on_what_it_is_for(alert: str, tmp_path: Path) -> None:
-    """And nothing else does, but what is the same failure seen from elsewhere."""
+def test_a_process_that_never_ran_is_not_missed(tmp_path: Path) -> None:
+    """The configurations that come with it list all of them; doors and workers are for every site."""
     require_tools("promtool")
-    changed: dict[str, str | None] = {**HEALTHY, **BROKEN[alert]}
+    never = {f"up{{{process}}}": "0x{n}" for process in (CANARY, MAILER, ENFORCEMENT, LOGS, ALERTER, PANEL)}
+
+    assert firing(HEALTHY | never, tmp_path) == {}
+
+
+def test_where_no_worker_runs_nobody_is_sent_looking_for_logins(tmp_path: Path) -> None:
+    """They may well arrive; it is the worker that is missing."""
+    require_tools("promtool")
+    gone = {name: values.format(n=1600, s=60) + " _x400" for name, values in HEALTHY.items() if WORKER in name}
+
+    found = firing(HEALTHY | gone | {f"up{{{WORKER}}}": "1x1600 0x400"}, tmp_path, *LONG["LoginwatchNoLogins"])
+
+    assert found.keys() == {"LoginwatchWorkerMissing", "LoginwatchWorkerDown"}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_each_alert_fires_on_what_it_is_for(case: str, tmp_path: Path) -> None:
+    """With its sentence. Nothing else does, but what is the same failure seen from elsewhere."""
+    require_tools("promtool")
+    alert = case.partition(" ")[0]
+    changed: dict[str, str | None] = {**HEALTHY, **BROKEN[case]}
     series = {name: values for name, values in changed.items() if values is not None}
 
-    assert firing(series, tmp_path, *LONG.get(alert, ())) == {alert} | SIDE_EFFECTS.get(alert, set())
+    found = firing(series, tmp_path, *LONG.get(alert, ()))
+
+    assert found.keys() == {alert} | SIDE_EFFECTS.get(alert, set())
+    assert found[alert] == SAYS.get(alert, found[alert])
+
+
+def test_every_alert_has_a_failure_and_every_number_a_sentence() -> None:
+    """What Prometheus puts in for `$value` is the number that the sentence is about."""
+    assert {case.partition(" ")[0] for case in BROKEN} == ALERTS.keys()
+    assert {name for name, rule in ALERTS.items() if "$value" in rule["annotations"]["summary"]} == SAYS.keys()
 
 
 def test_every_metric_of_the_rules_is_declared() -> None:

@@ -11,6 +11,7 @@ import pytest
 from typer.main import get_command
 
 from streams.cli.app import make_app
+from streams.errors import ConfigurationError, ListenError, TopicError
 from streams.settings import ENVIRONMENT_PREFIX, Settings
 from streams.settings.sources import ENVIRONMENT_ONLY
 from tests.tools import require_tools, skip_or_fail
@@ -53,13 +54,14 @@ def test_the_units_name_processes_that_exist() -> None:
 
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.name)
 def test_every_variable_of_a_unit_is_a_setting(unit: Path) -> None:
-    """And the watchdog's exit code 70 leads to a restart, wrong settings (2) and topics (78) do not."""
+    """And a watchdog (70) or an address that is not there yet (69) leads to a restart, wrong settings (2) and topics (78) do not."""
     text = unit.read_text()
 
     for name in re.findall(r"^Environment=(\w+)=", text, re.MULTILINE):
         assert name in ENVIRONMENT_ONLY or name.removeprefix(ENVIRONMENT_PREFIX).lower() in Settings.model_fields, name
     assert "Restart=always" in text
     assert re.search(r"^RestartPreventExitStatus=2 78$", text, re.MULTILINE)
+    assert (ConfigurationError.exit_code, TopicError.exit_code, ListenError.exit_code) == (2, 78, 69)
 
 
 def test_a_worker_has_a_folder_for_its_compiled_code_and_may_make_memory_executable() -> None:
