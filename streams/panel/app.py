@@ -13,7 +13,7 @@ import structlog
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -47,7 +47,11 @@ def make_app(panel: Panel) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=OPENAPI,
-        exception_handlers={HTTPException: _unrouted(panel), Exception: _broken(panel)},
+        exception_handlers={
+            HTTPException: _unrouted(panel),
+            ClientDisconnect: _left,
+            Exception: _broken(panel),
+        },
     )
     for page in routes():
         app.add_route(page.path, gate.endpoint(panel, page), methods=[page.method], include_in_schema=False)
@@ -78,6 +82,11 @@ def _add_operators_pages(app: FastAPI, panel: Panel) -> None:
 
 def _health(word: str, reasons: list[str]) -> Response:
     return JSONResponse({word: not reasons, "reasons": reasons}, 503 if reasons else 200)
+
+
+async def _left(_request: Request, _error: Exception) -> Response:
+    """A client that went, or was cut off, before its request was whole: no defect. Nobody reads this; metrics count it."""
+    return Response(status_code=408)
 
 
 def _unrouted(panel: Panel) -> Answer:

@@ -15,7 +15,7 @@ import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from streams.panel.forms import MOST_FIELDS, Form
 from streams.panel.paths import HOME
@@ -124,6 +124,8 @@ def _answered(visit: Visit, page: Page) -> Response:
             return refusal
         if page.method == "POST":
             _check_token(visit)
+        if visit.request.method == "HEAD" and page.demands is Right.EXPORT:
+            return StreamingResponse(())  # without its body no list is taken away: none is read, and nothing is noted
         return page.handler(visit)
     except Problem as problem:
         note_refusal(visit.signed_in, problem, f"{page.method} {page.path}", visit.address)

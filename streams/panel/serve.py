@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator
 import structlog
 import uvicorn
 
-from streams.bus.health import parse_listen
+from streams.bus.health import cannot_listen, parse_listen
 from streams.errors import ConfigurationError
 from streams.panel.app import make_app
+from streams.panel.connection import Connection
 from streams.panel.panel import Panel
 from streams.settings import Settings
 
@@ -34,7 +35,7 @@ class PanelServer:
     """
     A panel that listens. `run` serves until `request_stop` or, in the main thread, SIGTERM or SIGINT.
 
-    Raises ConfigurationError when it cannot listen so.
+    Raises ConfigurationError or ListenError when it cannot listen so.
     """
 
     def __init__(self, settings: Settings, *, panel: Panel | None = None) -> None:
@@ -107,7 +108,7 @@ def _with_port(settings: Settings, port: int) -> Settings:
 def _config(settings: Settings, panel: Panel) -> uvicorn.Config:
     config = uvicorn.Config(
         make_app(panel),
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -135,8 +136,4 @@ def _listening(settings: Settings) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except (OSError, UnicodeError) as error:
-        text = getattr(error, "strerror", None) or str(error)
-        raise ConfigurationError(
-            f"setting panel_listen: cannot listen on {settings.panel_listen}: {text}."
-            " Choose another address or stop what uses it"
-        ) from error
+        raise cannot_listen(settings.panel_listen, "panel_listen", error) from error

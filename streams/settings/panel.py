@@ -48,7 +48,12 @@ class PanelSettings(Group):
     panel_streams: int = setting(
         400, "Live streams of news that may be open at once; more are refused for the time being.", ge=1, le=900
     )
-    panel_streams_each: int = setting(6, "The same for one session: pages open in one browser.", ge=1, le=100)
+    panel_streams_each: int = setting(
+        4,
+        "The same for one session: pages looked at in one browser, which has six connections for all of them over HTTP/1.1.",
+        ge=1,
+        le=100,
+    )
     panel_invitation_hours: int = setting(
         72, "How long links of invitations and of new passwords work.", unit="hours", ge=1, le=720
     )

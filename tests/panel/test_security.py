@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from starlette.types import Message
 from structlog.testing import capture_logs
 
 from streams.panel.rights import Role
@@ -113,6 +114,25 @@ async def test_a_body_is_bounded(site: Site) -> None:
 
     assert large.status_code == 413
     assert many.status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/api/v1/safe-networks"])
+async def test_a_client_that_leaves_in_the_middle_of_a_body_is_no_defect(site: Site, path: str) -> None:
+    """Nor one that was cut off because it took too long: no trace is logged for it."""
+    parts: list[Message] = [{"type": "http.request", "body": b"name=", "more_body": True}, {"type": "http.disconnect"}]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return parts.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1:8080"), (b"content-length", b"9")]
+    asked = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    await site.app({**asked, "http_version": "1.1", "scheme": "http", "root_path": ""}, receive, send)
+
+    assert sent[0]["status"] == 408
 
 
 async def test_what_is_no_form_is_refused(site: Site) -> None:

@@ -7,15 +7,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+import h11
 import httpx
 import pytest
 from pydantic import SecretStr
 
 from streams.bus.embedded import EmbeddedBroker
-from streams.errors import ConfigurationError
+from streams.errors import ConfigurationError, ListenError
 from streams.panel.people import owners
 from streams.panel.serve import PanelServer
 from streams.settings import Settings
@@ -119,11 +122,59 @@ def test_sigterm_drains_and_ends_with_code_0(embedded: EmbeddedBroker, tmp_path:
     assert b"Traceback" not in errors
 
 
+BODY = b"POST /sign-in HTTP/1.1\r\nHost: panel.test\r\nContent-Length: 50000\r\n\r\n"
+WHOLE = b"GET /health/live HTTP/1.1\r\nHost: panel.test\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: ", id="head"),
+        pytest.param(BODY, id="body"),
+        pytest.param(WHOLE + b"GET / HT", id="second head"),
+        pytest.param(WHOLE + BODY, id="second body"),
+    ],
+)
+def test_a_connection_whose_request_is_not_whole_in_time_is_cut_off(
+    running: PanelServer, part: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever opens many and says little keeps nobody away for long; a connection whose request was whole goes on."""
+    with closing(HTTPConnection("127.0.0.1", running.port, timeout=60)) as usual:
+        assert _is_alive(usual)
+        monkeypatch.setattr("streams.panel.connection.LIMITS_S", {h11.IDLE: 0.5, h11.SEND_BODY: 0.5})
+        with socket.create_connection(("127.0.0.1", running.port), 60) as slow:
+            slow.sendall(part)
+            eventually(lambda: _is_cut_off(slow, b"x" if part else b""), 20, what="the slow one is cut off")
+
+        usual.auto_open = 0
+        assert _is_alive(usual)
+
+
+def _is_alive(connection: HTTPConnection) -> bool:
+    connection.request("GET", "/health/live")
+    return b"live" in connection.getresponse().read()
+
+
+def _is_cut_off(client: socket.socket, more: bytes) -> bool:
+    """Whether the other end has closed; where not, it gets a little more."""
+    try:
+        client.sendall(more)
+        client.settimeout(0.05)
+        while client.recv(65536):
+            continue
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True
+    return True
+
+
 def test_an_address_that_is_taken_is_a_sentence(embedded: EmbeddedBroker, tmp_path: Path) -> None:
-    """What is wrong, with which setting."""
+    """What is wrong, with which setting; its code leads to a restart."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(ConfigurationError, match="panel_listen: cannot listen"):
+        with pytest.raises(ListenError, match="panel_listen: cannot listen"):
             PanelServer(settings_of(embedded, tmp_path, panel_listen=listen))
 
 

@@ -13,7 +13,7 @@ from io import StringIO
 
 from starlette.responses import StreamingResponse
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+FORMULA = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What makes a cell a formula when it comes first; the last four are the full-width forms that Excel takes alike."""
 BYTE_ORDER_MARK = "\ufeff"
 ROWS_AT_ONCE = 200
@@ -33,7 +33,7 @@ def cell(value: Cell) -> str:
     if not isinstance(value, str):
         return str(value)
     text = "".join(character for character in value if character >= " " or character in "\t\n")
-    return f"'{text}" if value.lstrip(" ").startswith(FORMULA) else text
+    return f"'{text}" if text.lstrip(" ").startswith(FORMULA) else text
 
 
 def moment(time_ms: int | None) -> str:

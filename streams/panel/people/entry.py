@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from streams.metrics import PANEL_SIGN_INS
 from streams.panel import gate
+from streams.panel.people import throttle
 from streams.panel.people.sessions import CODE, ENROL, WHOLE
 from streams.panel.problems import SignInNeeded
 from streams.panel.store import audit, people
@@ -49,6 +50,7 @@ def note_arrival(connection: Connection, visit: Visit, person: Person, outcome: 
     """What is kept of somebody who is wholly signed in now."""
     visit.panel.metrics.of(PANEL_SIGN_INS, outcome=outcome).inc()
     people.change(connection, person.id, signed_in_ms=visit.now_ms)
+    throttle.know(connection, person.name, visit.address, visit.now_ms)
     audit.note(
         connection,
         time_ms=visit.now_ms,

@@ -125,9 +125,9 @@ def refuse(visit: Visit, begun: throttle.Try, person: Person | None) -> None:
 
 def begin_try(visit: Visit, name: str) -> throttle.Try | None:
     """Count a try, which is judged afterwards; None where it has to wait, and the form says how long."""
-    counted = throttle.keys(name, visit.address)
     try:
         with visit.panel.store.reading() as connection:  # so that whoever floods the panel does not write each time
+            counted = throttle.keys_of(connection, name, visit.address, visit.now_ms)
             throttle.check(connection, counted, visit.now_ms)
         with visit.panel.store.writing() as connection:
             return throttle.begin(connection, counted, visit.now_ms)

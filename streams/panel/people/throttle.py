@@ -1,9 +1,13 @@
 """
 Slowing down whoever guesses: a growing wait per name and per address.
 
-Decision: the count is in the database, so a restart or a second panel forgets nothing, and it forgets itself. Nobody is
-locked out: the wait of a name stays at a minute at most, or a stranger could keep its owner away; that of an address grows
-further. An IPv6 address counts with its whole /64, since one machine has all of it.
+Decision: the count is in the database, so a restart or a second panel forgets nothing, and it forgets itself. The wait of a
+name stays at a minute at most; that of an address grows further. An IPv6 address counts with its whole /64, since one machine
+has all of it.
+
+Decision: whoever tries a name from many addresses all the time takes every turn that the name has, and would keep its owner
+away. So an address from which somebody was let in lately has turns of its own at that name. At a new one the owner may have
+to wait as long as the stranger goes on.
 
 Decision: a try counts as failed before it is judged, in the transaction that finds that it need not wait, and is taken back
 when it was right. Judging takes long, and many tries that are sent at once would otherwise all find none before them.
@@ -20,6 +24,8 @@ from streams.errors import LoginwatchError
 from streams.panel.store import sign_in as rows
 
 HOUR_MS = 3_600_000
+KNOWN_MS = 30 * 24 * HOUR_MS
+"""How long an address is known as one of a person's; kept as long as failures are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +58,24 @@ class Try:
     after: Mapping[str, rows.Attempts]
 
 
-def keys(name: str, address: str) -> dict[str, Pace]:
-    """What a try counts under."""
-    return {f"name:{name or NO_NAME}": NAME, f"address:{_neighbourhood(address)}": ADDRESS}
+def keys(name: str, address: str, *, known: bool = False) -> dict[str, Pace]:
+    """What a try counts under: the name, at a `known` address with nobody from elsewhere, and the address."""
+    here = _neighbourhood(address)
+    whose = f"known:{here} {name}" if known else f"name:{name or NO_NAME}"
+    return {whose: NAME, f"address:{here}": ADDRESS}
+
+
+def keys_of(connection: Connection, name: str, address: str, now_ms: int) -> dict[str, Pace]:
+    """The same, as far as the panel knows the address."""
+    let_in = rows.attempts(connection, _let_in(name, address))
+    return keys(name, address, known=now_ms - let_in.last_ms < KNOWN_MS)
+
+
+def know(connection: Connection, name: str, address: str, now_ms: int) -> None:
+    """Keep that somebody was wholly let in from an address: a row without failures, which goes when it is old."""
+    key = _let_in(name, address)
+    rows.locked_attempts(connection, key, now_ms)
+    rows.answered(connection, key, now_ms)
 
 
 def check(connection: Connection, counted: Mapping[str, Pace], now_ms: int) -> None:
@@ -113,6 +134,10 @@ def _delay_s(failures: int, pace: Pace) -> int:
     [0, 1, 2, 4, 5]
     """
     return 0 if failures < pace.free else min(1 << min(failures - pace.free, 20), pace.longest_s)
+
+
+def _let_in(name: str, address: str) -> str:
+    return f"let in:{_neighbourhood(address)} {name}"
 
 
 def _neighbourhood(address: str) -> str:

@@ -3,20 +3,29 @@
 
 // <div data-news="…" hidden>: the server says how many incidents have opened since; a link shows them.
 for (const bar of document.querySelectorAll("[data-news]")) {
-  let source;
+  let source, again;
+  const rest = () => {
+    window.clearTimeout(again);
+    source?.close();
+  };
+  // a browser has six connections to the panel for all of its tabs: one that nobody looks at holds none, and hears what came
+  // meanwhile when it is looked at again, for its address says since when
   const listen = () => {
+    rest();
+    if (document.hidden) return;
     source = new EventSource(bar.dataset.news);
     source.addEventListener("news", (event) => {
       bar.querySelector("[data-text]").textContent = event.data;
       bar.hidden = false;
     });
     // a stream that breaks off is opened again by the browser; one that was refused (too many are open) is not
-    source.addEventListener("error", () => {
-      if (source.readyState === EventSource.CLOSED) window.setTimeout(listen, 30000);
+    source.addEventListener("error", (event) => {
+      if (event.target.readyState === EventSource.CLOSED) again = window.setTimeout(listen, 30000);
     });
   };
   listen();
-  window.addEventListener("pagehide", () => source.close());
+  document.addEventListener("visibilitychange", listen);
+  window.addEventListener("pagehide", rest);
 }
 
 // <a data-action href="…">: the page behind the link has a form in an element [data-form]; it is shown in a dialog.

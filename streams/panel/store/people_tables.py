@@ -110,4 +110,4 @@ ATTEMPT = Table(
     _time("last_ms"),
     Index(None, "last_ms"),
 )
-"""Failed sign-ins by what is throttled: `name:…` or `address:…`."""
+"""Failed sign-ins by what is throttled (`name:…`, `address:…`, `known:…`); and without failures, who was `let in:…` from where."""

@@ -19,6 +19,8 @@ from streams.panel.pages.csv_text import BYTE_ORDER_MARK, cell, csv_lines
         "\r=1+1",
         "\n=1+1",
         "  =1+1",
+        "\x01=1+1",
+        " \x00 =1+1",
         "\uff1d1+1",
         "\uff20SUM(A1)",
     ],

@@ -181,6 +181,17 @@ def test_an_export_is_kept_in_the_audit_and_a_reader_may_not_export(house: House
     assert "exported" in house.visitor().get("/audit").text
 
 
+def test_asking_for_the_head_of_an_export_alone_takes_nothing_away(house: House) -> None:
+    """No list is read for it and none is noted; who may not export is refused as ever."""
+    house.tell(told(taken_over()))
+
+    answers = [house.visitor(role).client.head("/incidents.csv") for role in ("owner", "reader")]
+
+    assert [answer.status_code for answer in answers] == [200, 403]
+    assert "content-length" not in answers[0].headers
+    assert "exported" not in house.visitor().get("/audit").text
+
+
 def test_names_that_strangers_choose_are_shown_as_text(house: House) -> None:
     """No account name becomes markup, or turns the direction of the line that it stands in."""
     name = '<script>alert(1)</script>"onmouseover=x@example.org'

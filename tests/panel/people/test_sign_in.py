@@ -166,6 +166,54 @@ async def test_guessing_gets_slower(site: Site) -> None:
     assert late.status_code == 303
 
 
+def at(site: Site, address: str) -> Browser:
+    """A browser behind the proxy that the panel trusts."""
+    return site.browser(**{"X-Forwarded-For": address})
+
+
+async def flooded(site: Site) -> None:
+    """A stranger with many addresses has just taken every turn that Anna's name had."""
+    for number in range(6):
+        await at(site, f"203.0.113.{number}").sign_in(ANNA, "not the password")
+
+
+async def test_a_stranger_with_many_addresses_keeps_nobody_from_where_they_sign_in(
+    make_site: Callable[..., Site],
+) -> None:
+    """An address from which somebody was let in lately has turns of its own at their name, and no more of them than the name."""
+    site = make_site(panel_trusted_proxies=("198.51.100.7",))
+    site.add(ANNA, Role.READER, "everything")
+    assert (await at(site, "192.0.2.1").sign_in(ANNA)).status_code == 303
+    site.clock.pass_s(29 * 24 * HOUR_S)
+
+    await flooded(site)
+    elsewhere = await at(site, "192.0.2.2").sign_in(ANNA)
+    there = at(site, "192.0.2.1")
+    wrong = [await there.sign_in(ANNA, "not the password") for _ in range(6)]
+    site.clock.pass_s(1)
+
+    assert "Too many tries" in elsewhere.text
+    assert ["Too many tries" in answer.text for answer in wrong] == [False] * 5 + [True]
+    assert (await there.sign_in(ANNA)).status_code == 303
+
+
+@pytest.mark.parametrize("days", [0, 31])
+async def test_an_address_is_known_once_somebody_was_wholly_let_in_and_for_a_month(
+    make_site: Callable[..., Site], days: int
+) -> None:
+    """The password without the second factor is not enough."""
+    site = make_site(panel_trusted_proxies=("198.51.100.7",))
+    person = site.add(ANNA, Role.READER, "everything")
+    with site.panel.store.writing() as connection:
+        people.change(connection, person, totp_secret=None if days else SECRET)
+    assert (await at(site, "192.0.2.1").sign_in(ANNA)).status_code == 303
+    site.clock.pass_s(days * 24 * HOUR_S)
+
+    await flooded(site)
+
+    assert "Too many tries" in (await at(site, "192.0.2.1").sign_in(ANNA)).text
+
+
 async def test_an_address_that_tries_many_names_is_slowed_down(site: Site) -> None:
     """Failures are counted per address too, and a success of one's own account does not wipe them out."""
     site.add(ANNA, Role.READER, "everything")
