@@ -1,5 +1,6 @@
 """Every program that the worker benchmark compares: how it is started, and where its traces are on Kafka."""
 
+import compileall
 import os
 import shutil
 import subprocess
@@ -56,7 +57,8 @@ class System:
 
 
 def worker(settings: Settings, folder: Path, name: str = "", **changes: str) -> Process:
-    """The worker of these settings, changed as given."""
+    """The worker of these settings, changed as given. It has its bytecode, as an installed one: pip compiles what it installs."""
+    compileall.compile_dir(ROOT / "streams", quiet=1)
     settings = settings.model_copy(update={"worker_health_listen": "127.0.0.1:0", **changes})
     environment = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     defaults = Settings()
