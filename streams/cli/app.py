@@ -8,6 +8,8 @@ that loginwatch knows ends the command with one sentence and the error's exit co
 import errno
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -71,38 +73,50 @@ class Root(TyperGroup):
     """The `loginwatch` command itself: shared options anywhere, errors as sentences."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Bring the shared options to the front, where the root command reads them."""
-        return super().parse_args(ctx, shared_first(args))
+        """Bring the shared options to the front, where the root command reads them; `--help` is answered here."""
+        with _sentences():
+            return super().parse_args(ctx, shared_first(args))
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; turn what it raises into a sentence and an exit code."""
-        try:
+        """Run the command."""
+        with _sentences():
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
-            _close_quietly()
-            raise typer.Exit(PIPE_CLOSED) from None
-        except OSError as error:
-            if error.errno not in NO_SPACE:
-                raise
-            _close_quietly()
-            typer.echo(f"loginwatch: cannot write: {error.strerror}. Make room, or write elsewhere", err=True)
-            raise typer.Exit(CANNOT_WRITE) from error
-        except LoginwatchError as error:
-            _say(error)
-            raise typer.Exit(error.exit_code) from error
-        except Refused as refusal:
-            _say(refusal)
-            raise typer.Exit(REFUSED) from refusal
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Turn what is raised into a sentence and an exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        _close_quietly()
+        raise typer.Exit(PIPE_CLOSED) from None
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        _close_quietly()
+        _say(f"cannot write: {error.strerror}. Make room, or write elsewhere")
+        raise typer.Exit(CANNOT_WRITE) from error
+    except LoginwatchError as error:
+        _say(error)
+        raise typer.Exit(error.exit_code) from error
+    except Refused as refusal:
+        _say(refusal)
+        raise typer.Exit(REFUSED) from refusal
 
 
 def shared_first(args: list[str]) -> list[str]:
     """
     The arguments with the shared options first; nothing after `--` is touched.
 
+    One that lacks its value comes without the command, which would pass for the value: the root command refuses it by name.
+
     >>> shared_first(["policy", "list", "--json", "--set", "app=a"])
     ['--json', '--set', 'app=a', 'policy', 'list']
+    >>> shared_first(["policy", "list", "--json", "--set"])
+    ['--json', '--set']
     """
     shared: list[str] = []
     rest: list[str] = []
@@ -112,7 +126,9 @@ def shared_first(args: list[str]) -> list[str]:
         if argument == "--":
             rest.extend(args[position:])
             break
-        taken = 2 if argument in WITH_VALUE and position + 1 < len(args) else 1
+        if argument in WITH_VALUE and position + 1 == len(args):
+            return [*shared, argument]
+        taken = 2 if argument in WITH_VALUE else 1
         is_shared = taken == 2 or argument == "--json" or argument.startswith(tuple(f"{name}=" for name in WITH_VALUE))
         (shared if is_shared else rest).extend(args[position : position + taken])
         position += taken
@@ -165,8 +181,9 @@ def _flags(given: list[str]) -> dict[str, str]:
     return flags
 
 
-def _say(error: BaseException) -> None:
-    typer.echo(f"loginwatch: {plain(error)}", err=True)
+def _say(error: BaseException | str) -> None:
+    with suppress(OSError):  # a full disk takes no sentence either, and the exit code still tells
+        typer.echo(f"loginwatch: {plain(error)}", err=True)
 
 
 def _close_quietly() -> None:

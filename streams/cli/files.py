@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, Protocol
+from typing import IO, TYPE_CHECKING, Annotated, Any, BinaryIO, Protocol
 
 import typer
 
@@ -201,17 +201,27 @@ def lines_of(files: list[IO[bytes]], progress: Progress) -> Iterator[bytes]:
 def open_file(name: str, opened: ExitStack) -> IO[bytes]:
     """A file for reading; - is standard input. Raises UsageError."""
     if name == STDIN:
-        return sys.stdin.buffer
+        return standard_input()
     try:
         return opened.enter_context(Path(name).open("rb"))
     except OSError as error:
         raise UsageError(f"cannot read {name}: {error.strerror}") from error
 
 
+def standard_input() -> BinaryIO:
+    """Standard input as bytes. Raises UsageError where the caller has closed it."""
+    if sys.stdin is None:
+        raise UsageError("cannot read standard input: it is closed. Give it something to read, or name a file")
+    return sys.stdin.buffer
+
+
 def total_bytes(files: list[str]) -> int | None:
-    """How much there is to read; None if that cannot be known."""
+    """How much there is to read; None if that cannot be known, perhaps since a file cannot be read: `open_file` says so."""
     paths = [Path(name) for name in files]
-    return sum(path.stat().st_size for path in paths) if all(path.is_file() for path in paths) else None
+    try:
+        return sum(path.stat().st_size for path in paths) if all(path.is_file() for path in paths) else None
+    except OSError:
+        return None
 
 
 def _write(lines: Iterable[bytes]) -> int:

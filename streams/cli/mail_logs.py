@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli import session
+from streams.cli.files import standard_input
 from streams.cli.session import Session
 from streams.errors import UsageError
 
@@ -62,7 +63,7 @@ def _backfill(run: Session, names: list[str], *, json_out: bool) -> None:
         raise UsageError("--backfill needs the files to read; - is standard input")
     job = Backfill(run.settings)
     with ExitStack() as opened:
-        files = open_files(names, opened, sys.stdin.buffer)
+        files = open_files(names, opened, standard_input)
         advance = opened.enter_context(_progress(names, shown=not (json_out and sys.stdout.isatty())))
         records = job.records(files, advance)
         if json_out:

@@ -14,10 +14,11 @@ the right key, and those copies are in the files: it would pass them on again, b
 # ruff: noqa: PLC0415 - JSON, Avro and Kafka are slow to import, and not needed for --help
 
 import base64
-import binascii
+import stat
 from collections import Counter
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -30,6 +31,9 @@ from streams.errors import BrokerUnavailableError, DeliveryError, UsageError
 
 if TYPE_CHECKING:
     from streams.records.codec import Codec
+
+
+BEGIN_AGAIN = "What Kafka has taken stays there: delete all topics of loginwatch, run `loginwatch topics create`, and import again"
 
 
 class Line(NamedTuple):
@@ -60,8 +64,7 @@ def import_(
     from streams.cli import states
 
     run = session.of(context)
-    if "-" in files:
-        raise UsageError("import reads its files twice, which standard input does not allow: give it a file")
+    _demand_files(files)
     counts, passed_on = _counted(_lines(run, files, "Reading"))
     if not counts:
         raise UsageError("there is nothing to import in these files")
@@ -69,11 +72,34 @@ def import_(
         _refuse_unless_empty(run, list(counts))
     with_states = counts[states.NAME] > 0
     left_out = passed_on if with_states else Counter[str]()
-    with _explained():
-        _write_records(run, files, counts - left_out, leave_out=with_states)
+    expected = counts - left_out
+    with _explained(run):
+        written = _write_records(run, files, expected, leave_out=with_states)
         if with_states:
-            _write_states(run, files)
-    _say_done(run, counts - left_out, left_out.total())
+            written += _write_states(run, files)
+        if written != expected:
+            raise UsageError(
+                f"the files changed while they were read: they held {expected.total()} record(s), and"
+                f" {written.total()} were written"
+            )
+    _say_done(run, written, left_out.total())
+
+
+def _demand_files(names: list[str]) -> None:
+    """
+    Refuse what gives its lines only once: pipes, standard input, devices.
+
+    What is not there or is a directory has its own refusal, when it is opened.
+    """
+    for name in names:
+        read_once = name == streams_of_files.STDIN
+        with suppress(OSError):
+            read_once = read_once or stat.S_IFMT(Path(name).stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR)
+        if read_once:
+            called = "standard input" if name == streams_of_files.STDIN else name
+            raise UsageError(
+                f"import reads its files twice, which {called} does not allow: write the lines into a file, and give it that"
+            )
 
 
 def _counted(lines: Iterator[Line]) -> tuple[Counter[str], Counter[str]]:
@@ -85,31 +111,37 @@ def _counted(lines: Iterator[Line]) -> tuple[Counter[str], Counter[str]]:
     return counts, passed_on
 
 
-def _write_records(run: Session, files: list[str], topics: Collection[str], *, leave_out: bool) -> None:
-    """All but the states; `leave_out` those that were passed on."""
+def _write_records(run: Session, files: list[str], topics: Collection[str], *, leave_out: bool) -> Counter[str]:
+    """All but the states; `leave_out` those that were passed on. Returns how many went onto each topic."""
     from streams.bus.admin import writers_timestamps
     from streams.cli import states
 
     names = [topic for topic in topics if topic != states.NAME]
+    written = Counter[str]()
     if not names:
-        return
+        return written
     with writers_timestamps(run.settings, names):
         for line in _lines(run, files, "Importing"):
             if line.topic != states.NAME and not (leave_out and line.passed_on):
                 run.store.send_raw(line.topic, line.key, line.raw, line.timestamp_ms)
+                written[line.topic] += 1
         _flush(run)
+    return written
 
 
-def _write_states(run: Session, files: list[str]) -> None:
+def _write_states(run: Session, files: list[str]) -> Counter[str]:
     """After the input records: a state that is written has applied all that are there."""
     from streams.cli import states
     from streams.topology import changelog
 
     ends, table = states.Ends(run.settings), changelog(run.settings).name
+    written = Counter[str]()
     for line in _lines(run, files, "Accounts"):
         if line.topic == states.NAME and line.key is not None and line.raw is not None:
             run.store.send_raw(table, line.key, ends.packed(line.key, line.raw), line.timestamp_ms)
+            written[states.NAME] += 1
     _flush(run)
+    return written
 
 
 def _flush(run: Session) -> None:
@@ -120,9 +152,9 @@ def _flush(run: Session) -> None:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained(run: Session) -> Iterator[None]:
     """
-    Of an import that Kafka did not take: how long it waited, and that what was taken is in the way of the next one.
+    Of an import that was broken off: why, and that what was taken is in the way of the next one.
 
     When Kafka is away, the topics' timestamps cannot be set back either, and that is the error that arrives here.
     """
@@ -130,10 +162,15 @@ def _explained() -> Iterator[None]:
 
     try:
         yield
+    except KeyboardInterrupt:
+        run.out.note(f"The import is not complete. {BEGIN_AGAIN}.")
+        raise
+    except UsageError as error:  # only files that have changed: they were right when they were read first
+        raise UsageError(f"the import is not complete: {error}. {BEGIN_AGAIN}") from error
     except (BrokerUnavailableError, DeliveryError) as error:
         raise type(error)(
             f"the import is not complete; Kafka has {store.BULK_ACKNOWLEDGED_WITHIN_S} s to take a record: {error}."
-            " What it has taken stays there: delete all topics of loginwatch, run `loginwatch topics create`, and import again"
+            f" {BEGIN_AGAIN}"
         ) from error
 
 
@@ -180,15 +217,17 @@ def _read(codec: "Codec", default_domain: str, text: bytes, where: str) -> Line:
         topic, key, timestamp, value = line["topic"], line["key"], line["timestamp"], line["value"]
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{where}: not a line of `loginwatch export` ({error}); nothing more is written") from error
-    if topic != states.NAME and topic not in BY_NAME:
+    if not isinstance(topic, str) or (topic != states.NAME and topic not in BY_NAME):
         raise UsageError(f"{where}: there is no topic {topic!r}")
+    if topic == states.NAME and key is None:
+        raise UsageError(f"{where}: a state of an account lacks its key")
     if type(timestamp) is not int or not FIRST_MS <= timestamp <= LAST_MS or not isinstance(key, str | None):
         raise UsageError(f"{where}: timestamp must be milliseconds since 1970, and key text or null")
     try:
         return Line(
             topic, key, _bytes(codec, topic, value), timestamp, _is_passed_on(topic, key, value, default_domain)
         )
-    except (Refused, binascii.Error) as refusal:
+    except (Refused, ValueError, orjson.JSONEncodeError) as refusal:  # base64 not in ASCII; JSON too deep
         raise UsageError(f"{where}: the value is no record of {topic}: {refusal}") from refusal
 
 

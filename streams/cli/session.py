@@ -9,6 +9,7 @@ Decision: everything slow (pydantic, Kafka, Avro) is imported here, when a comma
 
 import getpass
 import logging
+import sys
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from streams.cli.output import Output
+from streams.errors import UsageError
 
 if TYPE_CHECKING:
     from streams.cli.store import Store
@@ -57,7 +59,9 @@ class Session:
         return Store(self.settings)
 
     def confirm(self, question: str, *, yes: bool) -> None:
-        """Ask before something is lost; ends the command with code 1 unless the answer is yes."""
+        """Ask before something is lost; ends the command with code 1 unless the answer is yes. UsageError if nobody can be asked."""
+        if not yes and sys.stdin is None:
+            raise UsageError(f"{question} Nobody can answer, for standard input is closed: say --yes if you mean it")
         if not yes:
             typer.confirm(question, abort=True, err=True)
 

@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLC0415 - the simulator and Kafka are slow to import, and not needed for --help
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from streams.cli.session import Session
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
+    from streams.simulator.door import Visits
     from streams.simulator.run import Recipe
 
 
@@ -86,6 +88,17 @@ def _demand_writable(geo: Path | None, file: Path | None, truth: Path | None) ->
     beside = truth_beside(file, truth)
     if beside is not None:
         demand_writable(beside)
+    _demand_apart([path for path in (geo, file, beside) if path is not None])
+
+
+def _demand_apart(paths: list[Path]) -> None:
+    """Refuse a file that is named twice: what is written last would be all that is left. A device or a pipe may be."""
+    files = Counter(path.resolve() for path in paths if path.is_file() or not path.exists())
+    for path, times in files.items():
+        if times > 1:
+            raise UsageError(
+                f"{path} is to hold more than one of the logins, the takeovers and the geo database: name two files"
+            )
 
 
 def _write(run: Session, recipe: "Recipe", path: Path | None, truth: Path | None) -> None:
@@ -99,19 +112,27 @@ def _write(run: Session, recipe: "Recipe", path: Path | None, truth: Path | None
 def _feed(run: Session, recipe: "Recipe", to: str, speed: float | None, truth: Path | None) -> None:
     import asyncio
 
-    from streams.simulator.run import feed_gateway, feed_topic, write_truth
+    from streams.simulator.run import demand_gateway, feed_gateway, feed_topic, write_truth
 
+    key = run.settings.gateway_api_key.get_secret_value()
+    if to != "topics":
+        asyncio.run(demand_gateway(to, key))
     simulation = recipe.simulation()
     events = recipe.events(simulation)
-    if to == "topics":
-        sent = feed_topic(run.settings, events, speed)
-        run.out.done(f"{sent} records are on the topics.", {"records": sent})
-    else:
-        visits = asyncio.run(feed_gateway(to, run.settings.gateway_api_key.get_secret_value(), events, speed))
-        outcomes = {str(outcome): number for outcome, number in visits.outcomes.items()}
-        counted = ", ".join(f"{number} {outcome}" for outcome, number in sorted(outcomes.items()))
-        run.out.done(f"Logins at the door: {counted or 'none'}.", {"outcomes": outcomes, "broken": visits.broken})
-        if visits.broken:
-            raise UsageError(f"{visits.broken} requests had no proper answer from {to}: {visits.last_error}")
-    if truth is not None:
-        write_truth(truth, simulation.takeovers)
+    try:
+        if to == "topics":
+            sent = feed_topic(run.settings, events, speed)
+            run.out.done(f"{sent} records are on the topics.", {"records": sent})
+        else:
+            _say_visits(run, to, asyncio.run(feed_gateway(to, key, events, speed)))
+    finally:  # Ctrl-C is how most end, and afterwards nothing else tells who the thieves were
+        if truth is not None:
+            write_truth(truth, simulation.takeovers)
+
+
+def _say_visits(run: Session, to: str, visits: "Visits") -> None:
+    outcomes = {str(outcome): number for outcome, number in visits.outcomes.items()}
+    counted = ", ".join(f"{number} {outcome}" for outcome, number in sorted(outcomes.items()))
+    run.out.done(f"Logins at the door: {counted or 'none'}.", {"outcomes": outcomes, "broken": visits.broken})
+    if visits.broken:
+        raise UsageError(f"{visits.broken} requests had no proper answer from {to}: {visits.last_error}")

@@ -108,9 +108,9 @@ def replay_lines(records: Iterable[Made]) -> Iterator[bytes]:
         yield orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def open_files(names: Sequence[str], opened: ExitStack, standard_input: BinaryIO) -> list[BinaryIO]:
-    """The named files; `-` is standard input. Raises UsageError for one that cannot be read."""
-    return [standard_input if name == "-" else _opened(name, opened) for name in dict.fromkeys(names)]
+def open_files(names: Sequence[str], opened: ExitStack, standard_input: Callable[[], BinaryIO]) -> list[BinaryIO]:
+    """The named files; `-` is standard input, asked for only then. Raises UsageError for one that cannot be read."""
+    return [standard_input() if name == "-" else _opened(name, opened) for name in dict.fromkeys(names)]
 
 
 def _opened(name: str, opened: ExitStack) -> BinaryIO:

@@ -190,6 +190,17 @@ def _refusing(path: Path) -> Iterator[None]:
         raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+async def demand_gateway(url: str, key: str) -> None:
+    """One question, before a simulation that may take hours; a question is no login. Raises UsageError if it gets no proper answer."""
+    async with MailServer(url, key) as server:
+        await server.refused("nobody@example.org", "192.0.2.1")
+    if server.visits.broken:
+        raise UsageError(
+            f"there is no gateway at {url}: {server.visits.last_error}. Check the address, that `loginwatch gateway` runs,"
+            " and gateway_api_key"
+        )
+
+
 async def feed_gateway(
     url: str,
     key: str,

@@ -10,6 +10,13 @@ from streams.cli import files, settings
 from streams.cli.app import shared_first
 from tests.cli.conftest import Loginwatch
 
+COMMAND = (sys.executable, "-m", "streams.cli")
+
+
+def in_shell(line: str) -> subprocess.CompletedProcess[bytes]:
+    """`loginwatch` as a shell starts it, which can close its standard streams."""
+    return subprocess.run(["sh", "-c", f'"$0" -m streams.cli {line}', COMMAND[0]], capture_output=True, check=False)
+
 
 def test_shared_options_may_stand_at_the_end(loginwatch: Loginwatch) -> None:
     """People add --json and --set after the command they have typed."""
@@ -23,9 +30,14 @@ def test_nothing_after_a_double_dash_is_an_option() -> None:
     assert shared_first(["replay", "--", "--json"]) == ["replay", "--", "--json"]
 
 
-def test_a_shared_option_without_its_value_is_refused(loginwatch: Loginwatch) -> None:
-    """`--config` at the end of the line does not swallow the command."""
-    assert loginwatch("settings", "--config").code == 2
+@pytest.mark.parametrize("option", ["--config", "--set"])
+@pytest.mark.parametrize("command", [[], ["settings"], ["policy", "list", "--json"]])
+def test_a_shared_option_without_its_value_is_refused(loginwatch: Loginwatch, option: str, command: list[str]) -> None:
+    """By its name: at the end of the line it does not swallow the command, and it is known to every one."""
+    answer = loginwatch(*command, option)
+
+    assert answer.code == 2
+    assert f"Option '{option}' requires an argument" in answer.err
 
 
 def test_help_does_not_import_what_is_slow() -> None:
@@ -105,6 +117,19 @@ def test_ctrl_c_ends_with_130(loginwatch: Loginwatch, monkeypatch: pytest.Monkey
     assert loginwatch("settings").code == 130
 
 
+def test_ctrl_c_while_the_command_is_still_loading_ends_with_130() -> None:
+    """That takes a good part of a second, and needs no traceback."""
+    code = (
+        "import sys, streams.cli; sys.meta_path.insert(0, type('', (), {'find_spec': interrupted})); streams.cli.main()"
+    )
+    define = "def interrupted(*_): raise KeyboardInterrupt\n"
+
+    answer = subprocess.run([sys.executable, "-c", define + code], capture_output=True, check=False)
+
+    assert answer.stderr == b""
+    assert answer.returncode == 130
+
+
 def test_a_closed_pipe_is_quiet(tmp_path) -> None:
     """`loginwatch replay FILE | head -1` leaves no traceback."""
     lines = tmp_path / "broken.jsonl"
@@ -137,6 +162,58 @@ def test_a_full_disk_is_a_sentence(tmp_path) -> None:
 
         assert answer.stderr == b"loginwatch: cannot write: No space left on device. Make room, or write elsewhere\n"
         assert answer.returncode == 74
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], [], ["replay", "--help"]])
+def test_a_full_disk_is_a_sentence_also_for_help(arguments: list[str]) -> None:
+    """The root command answers --help and --version before it runs anything."""
+    with Path("/dev/full").open("wb") as full:
+        answer = subprocess.run([*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, check=False)
+
+    assert answer.stderr == b"loginwatch: cannot write: No space left on device. Make room, or write elsewhere\n"
+    assert answer.returncode == 74
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
+def test_where_no_sentence_can_be_written_the_exit_code_still_tells() -> None:
+    """Standard error may lie on the full disk too."""
+    with Path("/dev/full").open("wb") as full:
+        answer = subprocess.run([*COMMAND, "settings", "--set", "app"], stderr=full, check=False)
+
+    assert answer.returncode == 2
+
+
+@pytest.mark.parametrize("command", ["replay -", "logs --backfill -", "logs --backfill --json-out -"])
+def test_standard_input_that_is_closed_is_a_sentence(command: str) -> None:
+    """As a service manager may leave it: that is no empty file."""
+    answer = in_shell(f"{command} <&-")
+
+    assert answer.stderr == (
+        b"loginwatch: cannot read standard input: it is closed. Give it something to read, or name a file\n"
+    )
+    assert answer.returncode == 2
+
+
+def test_a_question_that_nobody_can_answer_is_a_sentence() -> None:
+    """It says how to do without."""
+    answer = in_shell("panel rebuild <&-")
+
+    assert answer.stderr.endswith(b"Nobody can answer, for standard input is closed: say --yes if you mean it\n")
+    assert answer.returncode == 2
+
+
+@pytest.mark.parametrize("command", ["settings", "settings --json", "replay NAME", "logs --backfill --json-out NAME"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_output_that_is_closed_goes_nowhere(tmp_path: Path, command: str, closed: str) -> None:
+    """Whoever closes it wants none: that is no error, and no traceback."""
+    file = tmp_path / "lines"
+    file.write_text("no json\n")
+
+    answer = in_shell(f"{command.replace('NAME', str(file))} {closed}")
+
+    assert b"Traceback" not in answer.stderr
+    assert answer.returncode == 0
 
 
 def test_defects_are_not_hidden(loginwatch: Loginwatch, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def test_replay_reads_several_files_as_one_history(loginwatch: Loginwatch, tmp_p
     assert [line["topic"] for line in answer.lines] == ["incidents", "blocks"]
 
 
-@pytest.mark.parametrize("name", ["nowhere.jsonl", "."])
+@pytest.mark.parametrize("name", ["nowhere.jsonl", ".", "n" * 300])
 def test_a_file_that_cannot_be_read_is_named(loginwatch: Loginwatch, tmp_path, name: str) -> None:
     """With the reason, and code 2."""
     answer = loginwatch("replay", str(tmp_path / name))

@@ -342,30 +342,3 @@ def test_bytes_that_could_not_be_read_come_back_as_they_were(on_kafka: Loginwatc
     on_kafka("import", str(file), "--force")
 
     assert [record.value for record in store.history("logins")] == [b"\x01\x02\x03"] * 2
-
-
-@pytest.mark.parametrize(
-    ("line", "sentence"),
-    [
-        (b"{", "line 2: not a line of `loginwatch export`"),
-        (b'{"topic": "logins"}', "line 2: not a line of `loginwatch export`"),
-        (orjson.dumps({**LINE, "topic": "nowhere"}), "line 2: there is no topic 'nowhere'"),
-        (orjson.dumps({**LINE, "timestamp": "now"}), "line 2: timestamp must be milliseconds"),
-        (orjson.dumps({**LINE, "value": {"time": 1}}), "line 2: the value is no record of logins"),
-        (orjson.dumps({**LINE, "value": "%"}), "line 2: the value is no record of logins"),
-        (orjson.dumps({**LINE, "topic": "accounts", "value": None}), "line 2: the value is no record of accounts"),
-        (orjson.dumps({**LINE, "topic": "accounts", "value": "AAAA"}), "line 2: the value is no record of accounts"),
-    ],
-)
-def test_a_line_that_is_none_is_named_before_anything_is_written(
-    on_kafka: Loginwatch, store: Store, tmp_path, line: bytes, sentence: str
-) -> None:
-    """With file and line, and what is wrong with it."""
-    file = tmp_path / "file.jsonl"
-    file.write_bytes(orjson.dumps({**LINE, "value": VALUE}) + b"\n" + line + b"\n")
-
-    answer = on_kafka("import", str(file))
-
-    assert answer.code == 2
-    assert sentence in answer.err
-    assert list(store.history("logins")) == []

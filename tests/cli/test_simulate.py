@@ -2,6 +2,10 @@
 
 import os
 import select
+import signal
+import socket
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,6 +14,7 @@ import pytest
 
 from streams.cli.store import Store
 from tests.cli.conftest import Loginwatch
+from tests.eventually import eventually
 
 SMALL = ("--accounts", "20", "--duration", "2h", "--thieves", "1")
 
@@ -35,6 +40,22 @@ def test_a_simulation_goes_onto_the_topics(on_kafka: Loginwatch, store: Store) -
 
     assert answer.json["records"] == len(list(store.history("logins", "submissions")))
     assert answer.json["records"] > 20
+
+
+def test_a_simulation_that_is_interrupted_leaves_the_truth_of_what_it_sent(store: Store, tmp_path: Path) -> None:
+    """Most of those onto the topics end with Ctrl-C, and nothing else tells who the thieves were."""
+    truth, settings = tmp_path / "truth", store.settings
+    reached = ("--set", f"bootstrap_servers={settings.bootstrap_servers}", "--set", f"partitions={settings.partitions}")
+    options = ("--accounts", "20", "--thieves", "1", "--duration", "9d", "--speed", "60")
+    command = (sys.executable, "-m", "streams.cli", "simulate", *options, "--to", "topics", "--truth", str(truth))
+
+    with subprocess.Popen([*command, *reached], stderr=subprocess.PIPE) as simulation:
+        eventually(lambda: any(store.rows("logins")))
+        simulation.send_signal(signal.SIGINT)
+        _, said = simulation.communicate(timeout=60)
+
+    assert (simulation.returncode, said) == (130, b"")
+    assert orjson.loads(truth.read_bytes())["truth"] == "takeover"
 
 
 @pytest.mark.parametrize(
@@ -91,6 +112,48 @@ def test_one_file_that_cannot_be_written_leaves_the_others_as_they_were(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["geo", "to"]
     assert (tmp_path / "geo").read_text() == "of yesterday"
     assert (tmp_path / "to").is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("--to", "--truth"), ("--to", "--geo"), ("--geo", "--truth"), ("--truth", "--to")]
+)
+def test_one_file_is_not_given_two_contents(loginwatch: Loginwatch, tmp_path: Path, first: str, second: str) -> None:
+    """Under another name neither: the one written last would be all that is left. Devices keep nothing anyway."""
+    file, link = tmp_path / "one.jsonl", tmp_path / "link.jsonl"
+    file.write_text("of yesterday")
+    link.symlink_to(file)
+
+    answer = loginwatch("simulate", *SMALL, first, str(file), second, str(link))
+    nowhere = loginwatch("simulate", *SMALL, "--to", "/dev/null", "--truth", "/dev/null")
+
+    assert answer.code == 2
+    assert f"{file} is to hold more than one of the logins, the takeovers and the geo database" in answer.err
+    assert file.read_text() == "of yesterday"
+    assert nowhere.code == 0
+
+
+def test_the_truth_beside_the_file_is_not_overwritten_by_the_geo_database(
+    loginwatch: Loginwatch, tmp_path: Path
+) -> None:
+    """Nor the other way round, where neither is there yet."""
+    answer = loginwatch("simulate", *SMALL, "--to", str(tmp_path / "s.jsonl"), "--geo", str(tmp_path / "s.truth.jsonl"))
+
+    assert answer.code == 2
+    assert f"{tmp_path / 's.truth.jsonl'} is to hold more than one" in answer.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_gateway_that_is_not_there_is_told_before_the_first_login(loginwatch: Loginwatch, tmp_path: Path) -> None:
+    """A simulation may take hours; nobody has logged in anywhere."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        answer = loginwatch("simulate", "--to", url, "--truth", str(tmp_path / "truth"))
+
+    assert answer.code == 2
+    assert answer.out == ""
+    assert f"there is no gateway at {url}: ClientConnectorError" in answer.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_pipe_gets_the_truth_although_files_are_looked_at_before(loginwatch: Loginwatch, tmp_path: Path) -> None:

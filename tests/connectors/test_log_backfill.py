@@ -24,7 +24,7 @@ SETTINGS = Settings(log_timezone="UTC")
 def seconds(job: Backfill, *paths: Path) -> list[int]:
     """The second of each record."""
     with ExitStack() as opened:
-        files = open_files([str(path) for path in paths], opened, io.BytesIO())
+        files = open_files([str(path) for path in paths], opened, io.BytesIO)
         return [made.value["time"] // 1000 % 60 for made in job.records(files)]
 
 
@@ -107,4 +107,4 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """Missing, or a directory."""
     for path in (tmp_path / "none", tmp_path):
         with ExitStack() as opened, pytest.raises(UsageError, match=str(path)):
-            open_files([str(path)], opened, io.BytesIO())
+            open_files([str(path)], opened, io.BytesIO)
