@@ -6,11 +6,23 @@ from pathlib import Path
 
 import pytest
 
+from streams.cli.health import LISTENS
+
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md"), *ROOT.glob("benchmarks/*.md")]
 )
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+def blocks(page: Path) -> list[str]:
+    """A page's blocks of code."""
+    return re.findall(r"^ *```\w*\n(.*?)^ *```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def commands(page: Path) -> list[str]:
+    """The lines of a page's blocks of code."""
+    return "".join(blocks(page)).splitlines()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -47,6 +59,32 @@ def test_the_version_stands_in_the_changelog() -> None:
 
     assert version is not None
     assert f"## [{version[1]}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_an_example_that_blocks_tells_somebody(page: Path) -> None:
+    """What is typed as it stands blocks nobody unseen."""
+    blocking = [line for line in commands(page) if " policy set " in line and "--block-time" in line]
+
+    assert [line for line in blocking if "--notify" not in line] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_does_not_return_is_the_last_command_of_its_block(page: Path) -> None:
+    """What stands below it would never be run."""
+    processes = re.compile(rf"^ *loginwatch ({'|'.join(LISTENS)}) *(#.*)?\n(?=.)", re.MULTILINE)
+
+    assert [found[0] for block in blocks(page) if (found := processes.search(block))] == []
+
+
+@pytest.mark.parametrize("page", ["docs/install.md", "docs/operations.md"])
+def test_an_installation_takes_no_development_tools(page: str) -> None:
+    """The lock file has them; as in the image all of it is fetched by hash, and what loginwatch needs is installed from that."""
+    steps = [line.split("pip ", 1)[1] for line in commands(ROOT / page) if "/opt/loginwatch/bin/pip " in line]
+
+    assert [step.split()[0] for step in steps] == ["download", "install"]
+    assert "--require-hashes -r requirements.lock" in steps[0]
+    assert "--no-index --find-links" in steps[1]
 
 
 def test_the_makefile_has_the_commands_of_the_readme() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
@@ -22,11 +22,13 @@ from streams.core.refusal import Refused
 from streams.errors import LoginwatchError
 
 if TYPE_CHECKING:
+    from streams.cli.store import Tables
     from streams.settings import Settings
 
 BROKER_WAIT_S = 5.0
-Process = Literal["worker", "gateway", "postfix", "mailer", "logs", "enforcement", "alerts", "canary"]
-EVERY: tuple[Process, ...] = ("worker", "gateway", "postfix", "mailer", "logs", "enforcement", "alerts", "canary")
+MOST_NAMED = 3
+Process = Literal["worker", "gateway", "postfix", "mailer", "logs", "enforcement", "alerts", "canary", "panel"]
+EVERY: tuple[Process, ...] = get_args(Process)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def check(
     processes: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[worker|gateway|postfix|mailer|logs|enforcement|alerts|canary]...",
+            metavar=f"[{'|'.join(EVERY)}]...",
             help="Only what these need. Default: all.",
         ),
     ] = None,
@@ -115,7 +117,9 @@ def _running(settings: "Settings", process: str) -> Iterator[Finding]:
         yield Finding("running", "wrong", f"{process} at {found.address} is not ready: {reasons}")
     else:
         where = f"{found.address} ({health.LISTENS[process]})"
-        yield Finding("running", "remark", f"no {process} answers at {where}: it runs elsewhere, or not at all")
+        yield Finding(
+            "running", "remark", f"no {process} answers at {where}: it runs elsewhere, or not at all ({reasons})"
+        )
 
 
 def _kafka(settings: "Settings") -> Iterator[Finding]:
@@ -141,15 +145,37 @@ def _policies(run: Session) -> Iterator[Finding]:
     for refused in tables.refused:
         yield Finding("policies", "wrong", f"not obeyed, write it anew: {refused}")
     detecting = [scope for scope, policy in tables.book.policies.items() if policy.time_window]
-    if detecting:
-        yield Finding(
-            "policies", "ok", f"{len(tables.policies)} scope(s) set something, {len(detecting)} a time window"
+    counted = f"{len(tables.policies)} scope(s) set something, {len(detecting)} a time window"
+    untold = [scope for scope in _untold(tables) if not run.settings.is_canary(scope.removeprefix("account:"))]
+    if untold:
+        named = ", ".join(untold[:MOST_NAMED]) + (
+            f" and {len(untold) - MOST_NAMED} more" if untold[MOST_NAMED:] else ""
         )
+        advice = f"loginwatch policy set {untold[0]} --notify soc@example.org"
+        yield Finding(
+            "policies", "remark", f"{counted}; nobody is told of incidents where {named} enforce(s): `{advice}`"
+        )
+    elif detecting:
+        yield Finding("policies", "ok", counted)
     else:
-        advice = "loginwatch policy set everyone --time-window 60 --allowed-ips 3"
+        advice = "loginwatch policy set everyone --time-window 60 --allowed-ips 3 --notify soc@example.org"
         yield Finding(
             "policies", "remark", f"no scope sets a time window, so nothing is detected: for instance `{advice}`"
         )
+
+
+def _untold(tables: "Tables") -> Iterator[str]:
+    """The scopes with a policy whose incidents are enforced, and mailed to nobody."""
+    from streams.core.policy import EffectivePolicy
+    from streams.panel.store.policies import above
+
+    policies = tables.book.policies
+    for scope in policies:
+        levels = [(level, policies[level]) for level in (scope, *above(tables.book, scope)) if level in policies]
+        policy = EffectivePolicy.from_levels(levels)
+        detects = policy.time_window and (policy.allowed_ips or policy.allowed_countries)
+        if detects and policy.enforces and not policy.can_mail:
+            yield scope
 
 
 def _registry(run: Session) -> Iterator[Finding]:

@@ -16,6 +16,8 @@ from streams.cli import session
 from streams.errors import LoginwatchError, UsageError
 
 if TYPE_CHECKING:
+    from httpx import Response
+
     from streams.settings import Settings
 
 LISTENS = {
@@ -92,9 +94,27 @@ def ask(settings: "Settings", process: str) -> Health:
     try:
         # not verified: the certificate names the door's public name, and this is our own machine
         answer = httpx.get(f"{address}/health/ready", timeout=TIMEOUT_S, verify=False, trust_env=False)  # noqa: S501
-        reasons = tuple(answer.json().get("reasons", ()))
-    except (httpx.HTTPError, ValueError, AttributeError, TypeError) as error:
+    except httpx.HTTPError as error:
         return Health(process, address, "no answer", (str(error) or type(error).__name__,))
+    reasons = _reasons(answer)
+    if reasons is None:
+        stranger = (
+            f"it answers HTTP {answer.status_code}, but not as loginwatch does: does something else listen there?"
+        )
+        return Health(process, address, "no answer", (stranger,))
     if answer.is_success:
         return Health(process, address, "ready", reasons)
     return Health(process, address, "not ready", reasons or (f"it answered {answer.status_code}",))
+
+
+def _reasons(answer: "Response") -> tuple[str, ...] | None:
+    """What a process of ours says of itself; None for an answer that no process of ours gives."""
+    try:
+        said = answer.json()
+    except ValueError:
+        return None
+    if answer.is_server_error and said == {"error": "see the log"}:  # its page failed
+        return ()
+    if not isinstance(said, dict) or "ready" not in said or not isinstance(said.get("reasons"), list):
+        return None
+    return tuple(map(str, said["reasons"]))

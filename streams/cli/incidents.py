@@ -14,7 +14,7 @@ from streams.core.accounts import canonical_account
 from streams.errors import NotFoundError
 
 TOPIC = "incidents"
-COLUMNS = ("Id", "Opened", "Account", "Summary", "Networks", "Blocked until", "Revision")
+COLUMNS = ("Id", "Opened", "Account", "Summary", "Networks", "Block ordered until", "Revision")
 AccountOption = Annotated[str | None, typer.Option(metavar="ACCOUNT", help="Only those of this account.")]
 Incident = dict[str, Any]
 
@@ -35,7 +35,11 @@ def list_(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 50,
 ) -> None:
-    """List incidents, newest first, each in its last revision."""
+    """
+    List incidents, newest first, each in its last revision.
+
+    What an incident ordered may have been lifted since: `loginwatch account show` says whether an account is blocked.
+    """
     run = session.of(context)
     since_ms = ago("--since", since, now_ms())
     name = _canonical(run, account)
@@ -111,7 +115,7 @@ def latest(revisions: Iterable[Incident]) -> list[Incident]:
 def line(incident: Incident) -> str:
     """One revision on one line."""
     until = incident["blocked_until"]
-    consequence = f", blocked until {iso(until)}" if until is not None else ""
+    consequence = f", block ordered until {iso(until)}" if until is not None else ""
     observed = ", observed only" if incident["mode"] == "observe" else ""
     head = f"{iso(incident['revised'])} {incident['id']}/{incident['revision']} {incident['account']}"
     return f"{head}: {incident['summary']}{consequence}{observed}"
@@ -128,7 +132,7 @@ def _row(incident: Incident) -> tuple[Any, ...]:
         incident["account"],
         incident["summary"],
         incident["networks_ever"],
-        "(observed only)" if incident["mode"] == "observe" else iso(incident["blocked_until"]) or "not blocked",
+        "(observed only)" if incident["mode"] == "observe" else iso(incident["blocked_until"]) or "none",
         incident["revision"],
     )
 
@@ -141,7 +145,7 @@ def _facts(incident: Incident) -> Iterator[tuple[str, Any]]:
     yield "rule", f"{incident['rule']}: {incident['count']} > {incident['limit']} in {incident['window']} minutes"
     yield "summary", incident["summary"]
     yield "mode", incident["mode"]
-    yield "blocked until", iso(incident["blocked_until"]) or "not blocked"
+    yield "block ordered until", iso(incident["blocked_until"]) or "none"
     yield "messages in 24 hours", messages(incident)
     yield "networks ever", incident["networks_ever"]
     yield "countries", ", ".join(f"{row['country'] or 'unknown'} {row['logins']}" for row in incident["countries"])

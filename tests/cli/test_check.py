@@ -7,6 +7,8 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Sink
 
+from streams.cli.check import EVERY
+from streams.cli.health import LISTENS
 from streams.settings import Settings
 from streams.topology import TOPICS
 from tests.cli.conftest import Loginwatch
@@ -35,13 +37,15 @@ def findings(answer: object) -> dict[str, tuple[str, str]]:
 
 def test_every_question_is_asked_though_all_fail(loginwatch: Loginwatch) -> None:
     """Kafka away, no secret, no mail server, no sender: each with what to do, and code 1."""
-    answer = loginwatch("check", "--json", env=NOBODY | {"worker_health_listen": "127.0.0.1:1"})
+    nobody = NOBODY | {"worker_health_listen": "127.0.0.1:1", "panel_listen": "127.0.0.1:1"}
+    answer = loginwatch("check", "--json", env=nobody)
     found = findings(answer.json)
 
     assert answer.code == 1
     assert found["settings"][0] == "ok"
     running = [row["sentence"] for row in answer.json if row["subject"] == "running"]
     assert running[0].startswith("no worker answers at http://127.0.0.1:1 (worker_health_listen): ")
+    assert running[-1].startswith("no panel answers at http://127.0.0.1:1 (panel_listen): ")
     assert found["kafka"] == ("wrong", found["kafka"][1])
     assert "Check bootstrap_servers" in found["kafka"][1]
     assert found["gateway"][0] == "wrong"
@@ -133,10 +137,68 @@ def test_a_geo_database_that_cannot_be_read_is_named(on_kafka: Loginwatch, tmp_p
 
 def test_an_unknown_process_is_refused(loginwatch: Loginwatch) -> None:
     """With the names that there are."""
-    answer = loginwatch("check", "panel")
+    answer = loginwatch("check", "wroker")
 
     assert answer.code == 2
-    assert "'panel' is no process: choose from worker, gateway, postfix, mailer" in " ".join(answer.err.split())
+    assert "'wroker' is no process: choose from worker, gateway, postfix, mailer" in " ".join(answer.err.split())
+
+
+def test_whatever_health_asks_is_checked() -> None:
+    """A process that does not start is seen by both."""
+    assert set(EVERY) == set(LISTENS)
+
+
+def test_a_panel_that_does_not_run_is_shown(on_kafka: Loginwatch, unused_port: int) -> None:
+    """Asked alone, as any other process."""
+    answer = on_kafka("check", "panel", "--json", env={"panel_listen": f"127.0.0.1:{unused_port}"})
+
+    assert findings(answer.json)["running"][0] == "remark"
+    assert findings(answer.json)["running"][1].startswith(f"no panel answers at http://127.0.0.1:{unused_port} ")
+
+
+DETECTS = ("--time-window", "60", "--allowed-ips", "3", "--block-time", "30")
+TOLD = ("--notify", "soc@example.org")
+
+
+@pytest.mark.parametrize(
+    ("orders", "untold"),
+    [
+        ([("everyone", *DETECTS)], "everyone"),
+        ([("everyone", *DETECTS, *TOLD)], ""),
+        ([("everyone", *DETECTS, "--notify-sender")], ""),
+        ([("everyone", *DETECTS, "--mode", "observe")], ""),
+        (
+            [("everyone", *DETECTS, "--mode", "observe"), ("domain:example.org", "--mode", "enforce")],
+            "domain:example.org",
+        ),
+        ([("everyone", *TOLD), ("group:a", *DETECTS), ("group:a/b", "--notify", "")], "group:a/b"),
+        ([("everyone", "--time-window", "60")], ""),
+        ([("account:canary@example.org", *DETECTS)], ""),
+    ],
+)
+def test_a_block_that_nobody_is_told_of_is_remarked(
+    on_kafka: Loginwatch, orders: list[tuple[str, ...]], untold: str
+) -> None:
+    """By what holds where a policy is set, inherited or not; the canary's blocks are for nobody."""
+    for order in orders:
+        on_kafka("policy", "set", *order)
+
+    found = findings(on_kafka("check", "worker", "--json", env={"canary_account": "canary@example.org"}).json)
+
+    state, sentence = found["policies"]
+    assert state == ("remark" if untold else "ok")
+    assert (f"; nobody is told of incidents where {untold} enforce(s)" in sentence) == bool(untold)
+
+
+def test_of_many_scopes_that_tell_nobody_a_few_are_named(on_kafka: Loginwatch) -> None:
+    """A provider has thousands of domains."""
+    for number in range(5):
+        on_kafka("policy", "set", f"domain:d{number}.example.org", *DETECTS)
+
+    state, sentence = findings(on_kafka("check", "worker", "--json").json)["policies"]
+
+    assert state == "remark"
+    assert "domain:d0.example.org, domain:d1.example.org, domain:d2.example.org and 2 more" in sentence
 
 
 @pytest.mark.kafka
@@ -156,7 +218,7 @@ def test_all_is_well_on_a_real_kafka(
 
     loginwatch("topics", "create", env=env)
     before = loginwatch("check", "--json", env=env)
-    loginwatch("policy", "set", "everyone", "--time-window", "60", "--allowed-ips", "3", env=env)
+    loginwatch("policy", "set", "everyone", *DETECTS, *TOLD, env=env)
     after = loginwatch("check", "--json", env=env)
 
     assert (before.code, findings(before.json)["policies"][0]) == (0, "remark")

@@ -1,6 +1,9 @@
 """`loginwatch health`, and what `check` says of running processes."""
 
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -23,6 +26,30 @@ def worker() -> Iterator[Worker]:
     made = Worker()
     with made.server:
         yield made
+
+
+@contextmanager
+def stranger(status: int, body: bytes) -> Iterator[str]:
+    """The address of a server that is none of ours and answers everything so."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the standard library's name
+            """Nobody reads it."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def test_a_ready_process_ends_the_command_with_zero(loginwatch: Loginwatch, worker: Worker) -> None:
@@ -49,6 +76,44 @@ def test_a_process_that_does_not_answer_is_told(loginwatch: Loginwatch, unused_p
 
     assert answer.code == 1
     assert answer.json[0]["state"] == "no answer"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, b"<h1>Not Found</h1>"),
+        (200, b'{"detail": "hello"}'),
+        (200, b'{"ready": true}'),
+        (404, b'{"error": "not found"}'),
+        (200, b"[]"),
+    ],
+)
+def test_what_another_server_answers_is_told_as_that(loginwatch: Loginwatch, status: int, body: bytes) -> None:
+    """It is no answer of the process, and no fault of JSON; `check` says it too."""
+    with stranger(status, body) as address:
+        asked = loginwatch("health", "panel", "--json", env={"panel_listen": address})
+        any_ = loginwatch("health", "panel", "--any", "--json", env={"panel_listen": address})
+        checked = loginwatch(
+            "check", "panel", "--json", env={"panel_listen": address, "bootstrap_servers": "127.0.0.1:1"}
+        )
+
+    sentence = f"it answers HTTP {status}, but not as loginwatch does: does something else listen there?"
+    assert (asked.code, any_.code) == (1, 1)
+    assert (asked.json[0]["state"], asked.json[0]["reasons"]) == ("no answer", [sentence])
+    assert checked.json[-1]["state"] == "remark"
+    assert sentence in checked.json[-1]["sentence"]
+
+
+def test_a_process_whose_page_fails_is_not_ready(loginwatch: Loginwatch) -> None:
+    """Its own words for a defect are no stranger's."""
+
+    def broken() -> list[str]:
+        raise RuntimeError("a defect")
+
+    with HealthServer("127.0.0.1:0", metrics=Metrics("worker"), ready=broken) as server:
+        answer = loginwatch("health", "worker", "--json", env={"worker_health_listen": server.address})
+
+    assert (answer.json[0]["state"], answer.json[0]["reasons"]) == ("not ready", ["it answered 500"])
 
 
 def test_any_is_content_with_those_that_answer(loginwatch: Loginwatch, worker: Worker, unused_port: int) -> None:

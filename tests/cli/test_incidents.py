@@ -58,6 +58,7 @@ def test_incidents_are_listed_newest_first_in_their_last_revision(on_kafka: Logi
 
     assert [(row["account"], row["revision"]) for row in found] == [("ben@example.org", 1), ("anna@example.org", 3)]
     assert "2023-11-14T22:14:20Z" in table
+    assert "Block ordered until" in table  # whether it is in force is not the incident's to say
     assert found[0]["summary"] in table
 
 
@@ -81,6 +82,7 @@ def test_an_incident_is_shown_with_its_evidence(on_kafka: Loginwatch) -> None:
     shown = on_kafka("incidents", "show", incident["id"])
 
     assert shown.code == 0
+    assert "block ordered until" in shown.out
     for text in ("ips: 2 > 1 in 60 minutes", "192.0.2.0/32", "192.0.2.3/32", "everyone", "2023-11-14T22:44:20Z"):
         assert text in shown.out
     assert on_kafka("incidents", "show", incident["id"].upper(), "--json").json == incident
