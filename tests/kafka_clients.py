@@ -5,10 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.eventually import eventually
+
 
 def kafka_clients() -> int:
     """How many there are: each has one thread of this name. There may be fewer soon: those of an earlier test end in a thread."""
     return sum(name.read_text() == "rdk:main\n" for name in Path("/proc/self/task").glob("*/comm"))
+
+
+def assert_at_most(clients: int) -> None:
+    """That no more are left. Linux shows a thread for a moment after it was joined; what only a look for garbage ends stays."""
+    eventually(lambda: kafka_clients() <= clients, what=f"at most {clients} of librdkafka's clients are left")
 
 
 @contextmanager
