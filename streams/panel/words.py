@@ -24,6 +24,11 @@ def N_(text: str) -> str:  # noqa: N802 - gettext's name for a text that is tran
     return text
 
 
+def NN_(one: str, many: str) -> tuple[str, str]:  # noqa: N802 - as above
+    """Mark both forms of a text for a number of things."""
+    return one, many
+
+
 class Words:
     """All texts in one language."""
 

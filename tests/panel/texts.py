@@ -10,7 +10,7 @@ from jinja2.ext import babel_extract
 import streams.panel
 
 ROOT = Path(streams.panel.__file__).parent
-KEYWORDS = {"_": None, "gettext": None, "N_": None, "ngettext": (1, 2)}
+KEYWORDS = {"_": None, "gettext": None, "N_": None, "ngettext": (1, 2), "NN_": (1, 2)}
 Message = str | tuple[str, ...]
 
 

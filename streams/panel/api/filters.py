@@ -12,6 +12,7 @@ from streams.panel.store.rules import SafeWanted
 
 Status = Literal[
     "unreviewed",
+    "open",
     "blocked",
     "observed",
     "reviewed",

@@ -23,6 +23,7 @@ LONGEST_TEXT = 320
 SORT_NAMES = {"newest": N_("Newest first"), "likeliest": N_("Likely taken over first")}
 STATUS_NAMES = {
     "unreviewed": N_("not reviewed"),
+    "open": N_("going on"),
     "blocked": N_("blocked now"),
     "observed": N_("observed only"),
     "reviewed": N_("reviewed"),

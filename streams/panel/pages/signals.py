@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streams.core.policy import MINUTE_MS
-from streams.panel.words import N_, Words
+from streams.panel.words import N_, NN_, Words
 
 MANY_MESSAGES = 100
 """Nobody but a newsletter writes so many by hand in a day."""
@@ -21,14 +21,21 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Signal:
-    """One observation: the verdict it speaks for, and its sentence (English) with the values in it."""
+    """
+    One observation: the verdict it speaks for, and its sentence (English) with the values in it. One that counts has its
+    `number`, and as `many` the sentence for other numbers than one.
+    """
 
     verdict: str
     text: str
     values: Mapping[str, object] = field(default_factory=dict)
+    many: str = ""
+    number: int = 0
 
     def sentence(self, words: Words) -> str:
         """The observation in the reader's language."""
+        if self.many:
+            return words.ngettext(self.text, self.many, self.number)
         return words.gettext(self.text, **self.values)
 
 
@@ -43,8 +50,11 @@ def signals(record: Record) -> list[Signal]:
 def _sending(record: Record) -> Iterator[Signal]:
     foreign = record.get("foreign_messages_24h", 0)
     if foreign:
-        text = N_("%(count)s messages were sent with sender addresses (MAIL FROM) that are not the account's own.")
-        yield Signal("compromised", text, {"count": foreign})
+        one, many = NN_(
+            "%(number)s message was sent with a sender address (MAIL FROM) that is not the account's own.",
+            "%(number)s messages were sent with sender addresses (MAIL FROM) that are not the account's own.",
+        )
+        yield Signal("compromised", one, many=many, number=foreign)
     if record["messages_24h"] >= MANY_MESSAGES:
         text = N_("%(count)s messages were sent in 24 hours.")
         yield Signal("compromised", text, {"count": record["messages_24h"]})

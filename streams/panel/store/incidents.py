@@ -72,7 +72,7 @@ class IncidentRow:
     def status(self, now_ms: int) -> Status:
         """
         What a list says of it: `reviewed`, else `blocked` (its block is in force), `observed` (nobody was blocked or
-        told), `open` (it went on less than a window ago), `reported`.
+        told), `open` (it goes on: the next login may be of it), `reported`.
         """
         if self.verdict is not None:
             return "reviewed"

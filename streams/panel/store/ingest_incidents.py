@@ -1,14 +1,15 @@
 """
-Incidents as they are read: the highest revision of each, with its verdict and the real end of its block.
+Incidents as they are read: the highest revision of each, with its verdict, the real end of its block, and its own.
 
-Both of those come from other topics, which may be ahead or behind, so they are looked up whenever either side changes.
+Those come from other topics, which may be ahead or behind, so they are looked up whenever either side changes.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Column, Connection, bindparam, or_, select, update
 
 from streams.core.policy import MINUTE_MS
 from streams.panel.store import rows
@@ -29,6 +30,8 @@ from streams.panel.store.writes import add, insert_new, matching, upsert
 
 Row = dict[str, Any]
 FROM_ELSEWHERE = ("verdict", "reviewed_ms", "reviewer", "blocked_until_ms", "lasts_until_ms")
+NEVER_MS = 1 << 64
+"""Beyond every number of a record: an end that no database can hold stays one, and its record is refused."""
 NEEDED = select(
     *(INCIDENT.c[name] for name in ("id", "revision", "account", "domain", "opened_ms", "revised_ms", "window")),
     *(INCIDENT.c[name] for name in FROM_ELSEWHERE),
@@ -45,7 +48,7 @@ def write_incidents(connection: Connection, records: Sequence[Row], reviewed: It
     for record in records:
         if record["id"] not in highest or record["revision"] >= highest[record["id"]]["revision"]:
             highest[record["id"]] = record
-    known = _known(connection, highest.keys() | set(reviewed), blocked)
+    known = _known(connection, highest.keys() | set(reviewed), blocked, highest.values())
     newer = {
         incident: record
         for incident, record in highest.items()
@@ -63,16 +66,18 @@ def write_incidents(connection: Connection, records: Sequence[Row], reviewed: It
     return any(row != known.get(incident) for incident, row in now.items())
 
 
-def _known(connection: Connection, ids: Iterable[str], blocked: Blocked) -> dict[str, Row]:
-    """Rows of these incidents, of those whose block changed, and of others that a new block of the account has ended."""
+def _known(connection: Connection, ids: Iterable[str], blocked: Blocked, read: Iterable[Row]) -> dict[str, Row]:
+    """
+    Rows of these incidents, of those whose block changed, and of others that a new block of the account, or an incident
+    that was read, has ended.
+    """
     found = list(matching(connection, NEEDED, INCIDENT.c.id, {*ids, *blocked.incidents}))
-    if blocked.accounts:
-        since = min(blocked.accounts.values())
-        found.extend(
-            matching(
-                connection, NEEDED.where(INCIDENT.c.blocked_until_ms > since), INCIDENT.c.account, blocked.accounts
-            )
-        )
+    ending = [*blocked.accounts.items(), *((record["account"], record["opened"]) for record in read)]
+    if ending:
+        since = min(began for _, began in ending)
+        goes_on = or_(INCIDENT.c.blocked_until_ms > since, INCIDENT.c.lasts_until_ms > since)
+        accounts = {account for account, _ in ending}
+        found.extend(matching(connection, NEEDED.where(goes_on), INCIDENT.c.account, accounts))
     return {row.id: row._asdict() for row in found}
 
 
@@ -95,25 +100,51 @@ def _set_ends(connection: Connection, incidents: Mapping[str, Row]) -> None:
     """
     The real end of each incident's block: what `blocks` says of it; where that says nothing (it was not read yet, or
     compaction has removed it), what the incident says, or the beginning of a later block of the account.
+
+    And until when the incident lasts: its block's end or a window after its last revision, but no longer than until its
+    block was cut short, or a block without it or another incident of the account began: those end an episode.
     """
-    ends = {row.incident: row.ends_ms for row in _of(connection, select(BLOCK.c.incident, BLOCK.c.ends_ms), incidents)}
-    latest = _latest_starts(connection, incidents.values())
+    own = _own_blocks(connection, incidents)
+    blocks = _beginnings(connection, BLOCK.c.from_ms, incidents.values())
+    others = _beginnings(connection, INCIDENT.c.opened_ms, incidents.values())
     for incident, row in incidents.items():
-        end = ends.get(incident)
-        if end is None:
-            end = row["blocked_until_ms"]
-            later = latest.get(row["account"])
-            if later is not None and later >= row["opened_ms"]:
-                end = min(end, later)
+        account, opened_ms = row["account"], row["opened_ms"]
+        over = _first(others[account], bisect_right(others[account], opened_ms))
+        if incident in own:
+            end, cut_short = own[incident]
+            over = min(over, end) if cut_short else over
+        else:
+            replaced = _first(blocks[account], bisect_left(blocks[account], opened_ms))
+            end, over = min(row["blocked_until_ms"], replaced), min(over, replaced)
         row["blocked_until_ms"] = end
-        row["lasts_until_ms"] = max(end, row["revised_ms"] + row["window"] * MINUTE_MS)
+        row["lasts_until_ms"] = min(over, max(end, row["revised_ms"] + row["window"] * MINUTE_MS))
 
 
-def _latest_starts(connection: Connection, incidents: Iterable[Row]) -> dict[str, int]:
-    """When the last block of each account began."""
-    query = select(BLOCK.c.account, func.max(BLOCK.c.from_ms).label("from_ms")).group_by(BLOCK.c.account)
-    found = matching(connection, query, BLOCK.c.account, {row["account"] for row in incidents})
-    return {row.account: row.from_ms for row in found}
+def _own_blocks(connection: Connection, incidents: Mapping[str, Row]) -> dict[str, tuple[int, bool]]:
+    """By incident: when its block ends, and whether that is because it was lifted or replaced."""
+    query = select(BLOCK.c.incident, BLOCK.c.until_ms, BLOCK.c.ends_ms, BLOCK.c.lifted_by)
+    return {
+        row.incident: (row.ends_ms, row.lifted_by is not None or row.ends_ms < row.until_ms)
+        for row in _of(connection, query, incidents)
+    }
+
+
+def _beginnings(connection: Connection, began: Column[int], incidents: Collection[Row]) -> Mapping[str, list[int]]:
+    """By account: when its blocks or incidents began, in order, from the first of these incidents on."""
+    found: defaultdict[str, set[int]] = defaultdict(set)
+    if began.table is INCIDENT:
+        for row in incidents:  # those of this batch are not written yet
+            found[row["account"]].add(row["opened_ms"])
+    account = began.table.c.account
+    since = min((row["opened_ms"] for row in incidents), default=0)
+    query = select(account, began.label("began")).where(began >= since)
+    for other in matching(connection, query, account, {row["account"] for row in incidents}):
+        found[other.account].add(other.began)
+    return defaultdict(list, {name: sorted(times) for name, times in found.items()})
+
+
+def _first(times: Sequence[int], place: int) -> int:
+    return times[place] if place < len(times) else NEVER_MS
 
 
 def _update(connection: Connection, changed: Sequence[Row]) -> None:

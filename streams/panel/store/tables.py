@@ -60,7 +60,7 @@ INCIDENT = Table(
     Column("distinct_countries", Integer, nullable=False),
     Column("messages_24h", Integer, nullable=False),
     _number("blocked_until_ms"),  # 0 = did not block
-    _number("lasts_until_ms"),  # its block's end, or a window after its last revision
+    _number("lasts_until_ms"),  # its end, or when it will end if nothing more happens
     _text("summary"),
     Column("score", SmallInteger, nullable=False),
     _text("verdict"),  # of the last review; empty = not reviewed

@@ -15,7 +15,7 @@ from streams.panel.store.tables import ACCOUNT, DOMAIN, INCIDENT, SUMMARY
 from streams.panel.store.visible import Visible, below
 from streams.panel.store.writes import among, matching
 
-STATUSES = ("unreviewed", "blocked", "observed", "reviewed")
+STATUSES = ("unreviewed", "open", "blocked", "observed", "reviewed")
 SORTS = ("newest", "likeliest")
 RULES = ("ips", "countries")
 VERDICTS = ("compromised", "third_party", "travelling", "mobile", "other")
@@ -110,9 +110,10 @@ def _status(connection: Connection, search: Search, wanted: Wanted, now_ms: int)
     elif status == "reviewed":
         search.filters.append(lambda c: c.verdict > NOT_REVIEWED)
         search.count(connection, lambda c: c.verdict > NOT_REVIEWED)
-    elif status == "blocked":
-        search.filters.append(lambda c: c.blocked_until_ms > now_ms)
-        search.count(connection, lambda c: c.blocked_until_ms > now_ms)
+    elif status in ("open", "blocked"):
+        until = "lasts_until_ms" if status == "open" else "blocked_until_ms"
+        search.filters.append(lambda c: c[until] > now_ms)
+        search.count(connection, lambda c: c[until] > now_ms)
     elif status == "observed":
         search.lead(_observed)
         search.count(connection, _observed)

@@ -12,7 +12,18 @@ from streams.settings import Settings
 from streams.topology import LOGINS, WORKER_INPUTS
 from tests.eventually import eventually
 from tests.panel.pages.house import House
-from tests.panel.pages.records import DAY_MS, FOREIGNER, NOW_MS, THIEF, TRAVELLER, review, taken_over, told, travelling
+from tests.panel.pages.records import (
+    DAY_MS,
+    FOREIGNER,
+    NOW_MS,
+    THIEF,
+    TRAVELLER,
+    block,
+    review,
+    taken_over,
+    told,
+    travelling,
+)
 
 HOUR_MS = 3_600_000
 START_MS = NOW_MS // DAY_MS * DAY_MS
@@ -41,11 +52,31 @@ def test_counts_and_the_first_ones_to_look_at_are_those_of_the_readers_scope(hou
     every = house.visitor().get("/")
 
     assert "2 not reviewed 2 incidents today (GMT)" in own.text
-    assert "1 accounts blocked now" in own.text
+    assert "1 account blocked now" in own.text
     assert FOREIGNER not in own.text
     assert "3 not reviewed" in every.text
     rows = [row for row in own.rows if "@" in row]
     assert rows[0].startswith(THIEF)
+
+
+def test_an_incident_goes_on_until_its_block_is_lifted_and_the_number_leads_to_those_that_do(house: House) -> None:
+    """The same ones as are counted, reviewed or not; somebody who was let in again is not among them."""
+    found = taken_over()
+    house.tell([*told(found), *told(travelling(NOW_MS - HOUR_MS // 2)), ("reviews", THIEF, review(found))])
+    visitor = house.visitor()
+
+    before, german = visitor.get("/"), house.visitor(language="de").get("/")
+    listed = visitor.get("/incidents?status=open")
+    house.tell([("blocks", THIEF, block(found, state="open", until=NOW_MS - 60_000, actor="help@example.org"))])
+    after = visitor.get("/")
+
+    assert "2 incidents going on" in before.text
+    assert "2 Vorfälle im Gang" in german.text
+    assert "/incidents?status=open" in before.links
+    assert [row.split("@")[0] for row in listed.rows if "@" in row] == ["bob", "ann"]
+    assert listed.fields["status"] == ["open"]
+    assert "1 incident going on" in after.text
+    assert [row.split("@")[0] for row in visitor.get("/incidents?status=open").rows if "@" in row] == ["bob"]
 
 
 def test_an_empty_panel_has_a_home_page(house: House) -> None:

@@ -73,6 +73,7 @@ FILTERS = {
     "status=reviewed:mobile": [],
     "status=unreviewed": ["ann", "eve"],
     "status=blocked": ["ann"],
+    "status=open": ["ann"],
     "rule=countries": ["eve"],
     "domain=elsewhere.example": ["eve"],
     "domain=ELSEWHERE.example.": ["eve"],

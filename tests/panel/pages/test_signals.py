@@ -1,6 +1,9 @@
 """What in an incident speaks for which reason."""
 
+import pytest
+
 from streams.panel.pages.signals import signals
+from streams.panel.words import words_of
 from tests.panel.pages.records import DAY_MS, NOW_MS, incident, network, taken_over, travelling
 
 HOUR_MS = 3_600_000
@@ -38,6 +41,22 @@ def test_nothing_is_said_where_nothing_is_known() -> None:
 
     assert signals(incident("1", "a@example.org", NOW_MS, unknown)) == []
     assert signals(incident("1", "a@example.org", NOW_MS, [])) == []
+
+
+@pytest.mark.parametrize(
+    ("language", "messages", "sentence"),
+    [
+        ("en", 1, "1 message was sent with a sender address (MAIL FROM) that is"),
+        ("en", 2, "2 messages were sent with sender addresses (MAIL FROM) that are"),
+        ("de", 1, "1 Nachricht wurde mit einer Absenderadresse (MAIL FROM) gesendet"),
+        ("de", 2, "2 Nachrichten wurden mit Absenderadressen (MAIL FROM) gesendet"),
+    ],
+)
+def test_one_message_is_said_as_one(language: str, messages: int, sentence: str) -> None:
+    """Under someone else's address, one is what an incident begins with."""
+    first = signals(taken_over(foreign_messages_24h=messages))[0]
+
+    assert first.sentence(words_of(language)).startswith(sentence)
 
 
 def test_records_from_before_senders_were_kept_are_read_too() -> None:

@@ -20,6 +20,7 @@ from tests.panel.store.feeding import fill
 from tests.panel.store.population import DAY_MS, HOUR_MS, START_MS, VERDICTS, Population, Record
 
 NOW_MS = START_MS + 15 * DAY_MS
+MINUTE_MS = 60_000
 POPULATION = Population(11, domains=12, accounts=40)
 TOLD = list(POPULATION.story(400))
 GROUP_OF = {domain: POPULATION.group_of(number) or "" for number, domain in enumerate(POPULATION.domains)}
@@ -54,6 +55,7 @@ class Recount:
         self.verdict: dict[str, str] = {}
         self.networks: dict[str, set[str]] = {}
         self.blocked: dict[str, int] = {}
+        self.over: dict[str, int] = {}
         blocks: dict[str, Record] = {}
         for topic, account, value in TOLD:
             assert value is not None
@@ -66,12 +68,29 @@ class Recount:
                 before = blocks.get(account)
                 if before is not None and before["id"] != value["id"] and before["until"] > value["from"]:
                     self._end(before, value["from"])
+                    self.over[before["incident"]] = value["from"]
                 blocks[account] = value
                 self._end(value, value["until"])
+                if value["state"] == "open":
+                    self.over[value["incident"]] = value["until"]
+                self._without_own(account, value)
 
     def _end(self, block: Record, end_ms: int) -> None:
         if block["incident"] is not None:
             self.blocked[block["incident"]] = end_ms
+
+    def _without_own(self, account: str, block: Record) -> None:
+        """A block ends what goes on without one."""
+        for incident in self.last.values():
+            if incident["account"] == account and not incident["blocked_until"] and incident["opened"] <= block["from"]:
+                self.over.setdefault(incident["id"], block["from"])
+
+    def lasts_until(self, record: Record) -> int:
+        """When an episode ended, or will."""
+        others = [other["opened"] for other in self.last.values() if other["account"] == record["account"]]
+        ends: list[int] = [opened for opened in others if opened > record["opened"]]
+        ends += [self.over[record["id"]]] if record["id"] in self.over else []
+        return min([max(self.blocked.get(record["id"], 0), record["revised"] + HOUR_MS), *ends])
 
     def listed(self, visible: Visible, wanted: Wanted) -> list[str]:
         found = [record for record in self.last.values() if self._fits(record, visible, wanted)]
@@ -108,6 +127,7 @@ class Recount:
             "reviewed": verdict is not None,
             "observed": record["mode"] == "observe",
             "blocked": self.blocked.get(record["id"], 0) > NOW_MS,
+            "open": self.lasts_until(record) > NOW_MS,
         }.get(status, status == f"reviewed:{verdict}")
 
     def _has_text(self, record: Record, text: str | None) -> bool:
@@ -126,7 +146,7 @@ RECOUNT = Recount()
 SCOPES = ["everything", *(f"domain:{name}" for name in POPULATION.domains), *(f"group:{g}" for g in POPULATION.groups)]
 SCOPES += ["group:reseller-0", "group:reseller-1", "group:reseller", "domain:nowhere.example"]
 VISIBLE = st.lists(st.sampled_from(SCOPES), max_size=3).map(Visible.of)
-STATUSES = [None, "unreviewed", "blocked", "observed", "reviewed", *(f"reviewed:{name}" for name in VERDICTS)]
+STATUSES = [None, "unreviewed", "open", "blocked", "observed", "reviewed", *(f"reviewed:{name}" for name in VERDICTS)]
 WITHIN_A_64 = next(
     network["address"]
     for topic, _, value in TOLD
@@ -219,9 +239,40 @@ def test_no_query_shows_an_incident_of_somebody_else(filled: Store, visible: Vis
     records = [RECOUNT.last[incident] for incident in seen]
     assert counts.unreviewed == sum(record["id"] not in RECOUNT.verdict for record in records)
     assert counts.today == sum(record["opened"] >= NOW_MS - DAY_MS for record in records)
-    assert counts.open == sum(
-        max(RECOUNT.blocked.get(record["id"], 0), record["revised"] + HOUR_MS) > NOW_MS for record in records
+    assert counts.open == sum(RECOUNT.lasts_until(record) > NOW_MS for record in records)
+
+
+def test_incidents_end_when_their_episodes_do(filled: Store) -> None:
+    """By time, or when the block was lifted or replaced, or another incident of the account began."""
+    with filled.reading() as connection:
+        rows = incidents.listed(connection, EVERYTHING, Wanted(), now_ms=NOW_MS, size=MOST).rows
+
+    assert {row.id: row.lasts_until_ms for row in rows} == {
+        incident: RECOUNT.lasts_until(record) for incident, record in RECOUNT.last.items()
+    }
+    ended = [row for row in rows if row.lasts_until_ms < row.revised_ms + HOUR_MS]
+    assert {row.blocked_until_ms is None for row in ended} == {True, False}
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_one_without_a_block_ends_when_another_incident_or_a_block_of_the_account_begins(
+    tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    """Observed, then enforced, then blocked by hand, a minute apart, in whichever order that is read."""
+    drawn = Population(1)
+    first, second = (
+        {**drawn.incident(account="a@example.org", opened_ms=NOW_MS + at)[0], "mode": "observe", "blocked_until": None}
+        for at in (0, MINUTE_MS)
     )
+    by_hand = drawn.block_by_hand("a@example.org", NOW_MS + 2 * MINUTE_MS)
+    told = [("incidents", first), ("incidents", second), ("blocks", by_hand)]
+    with Store(str(tmp_path / "panel.sqlite")) as store:
+        fill(store, [(told[place][0], "a@example.org", told[place][1]) for place in order], batch=1)
+        with store.reading() as connection:
+            rows = incidents.listed(connection, EVERYTHING, Wanted(), now_ms=NOW_MS).rows
+
+    ends = {row.id: row.lasts_until_ms - NOW_MS for row in rows}
+    assert ends == {first["id"]: MINUTE_MS, second["id"]: 2 * MINUTE_MS}
 
 
 def test_an_incident_is_shown_with_all_its_evidence(filled: Store) -> None:
