@@ -3,7 +3,7 @@ Latency: from the append of a login to its block, at 20, 50 and 80 % of what the
 
 The worker is the product as shipped: geo database, all kinds of rules, metrics. Its capacity is measured first, on the same
 machine that also runs the broker, the sender and the reader: what it commits while more logins come than it can take. Then
-come the three rates, three times in turn, after a run that does not count (Java compiles what it runs often), and at half of the capacity a second
+come the three rates, three times in turn, after runs that do not count (Java compiles what it runs often), and at half of the capacity a second
 worker that joins, and a kill -9 of the first, which is started again at once. `current` is the time from the disturbance (the
 start of the second process, the kill) until no block takes longer than `CURRENT_MS` any more.
 """
@@ -32,6 +32,8 @@ CURRENT_MS = 250.0
 DISTURB_AFTER_S = 2.5
 DISTURBED_S = 12
 WARM_SHARE = 0.5
+WARM_UPS = 3
+"""Runs that do not count: in the first two Java's compiler took up to a core beside what it compiles."""
 MORE_THAN_IT_TAKES = 450_000
 CAPACITY_S = 3
 LOOK_S = 0.02
@@ -52,7 +54,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         ):
             bench.warm_up()
             capacity = bench.capacity()
-            bench.at_rate(capacity * WARM_SHARE, "warm")  # not counted: Kafka's way of a block is compiled by then
+            for turn in range(WARM_UPS):
+                bench.at_rate(capacity * WARM_SHARE, "warm", turn)
             runs = [
                 [bench.at_rate(capacity * share, f"{share:.0%}", turn) for share in SHARES] for turn in range(ROUNDS)
             ]
