@@ -43,16 +43,6 @@ def test_blocks_in_force_are_listed_with_until_when_why_and_what_stays_open(hous
     assert "lifted by help@example.org: called" in next(row for row in every.rows if row.startswith(FOREIGNER))
 
 
-def test_a_name_that_does_not_fit_breaks_after_its_at_sign(house: House) -> None:
-    """Not within its domain; and a name that somebody chose stays text."""
-    name = "<b>@there@example.org"
-    found = taken_over(account=name)
-    house.tell(told(found))
-
-    for path in ("/", "/incidents", "/blocks"):
-        assert "<bdi>&lt;b&gt;@there@<wbr>example.org</bdi>" in house.visitor().get(path).html
-
-
 def test_blocks_are_filtered_and_exported_within_the_readers_scope(house: House) -> None:
     """By account, domain and group; a foreign account is in no list and no file."""
     house.tell(
