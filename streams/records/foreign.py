@@ -12,12 +12,8 @@ from typing import Any
 from fastavro import parse_schema
 from fastavro.schema import SchemaParseException
 
-from streams.records.schemas import released
+from streams.records.schemas import released, without_marks
 
-OTHER_TIMES = (
-    "timestamp-micros", "local-timestamp-millis", "local-timestamp-micros", "date", "time-millis", "time-micros",
-)  # fmt: skip
-"""Logical types that say what a number counts, so they stay: microseconds are converted, the others refused."""
 MOST_PARTS = 10_000
 """Of a schema in which every name is replaced by what it stands for; ours have less than a hundred."""
 
@@ -41,20 +37,6 @@ def parse_foreign(schema: Any) -> Any:
         return next((own for own in ours if own == parsed), parsed)
     except (SchemaParseException, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-
-
-def without_marks(schema: Any) -> Any:
-    """
-    The schema without the logical types that do not matter to us: Avro lets every reader ignore them.
-
-    fastavro would not: a text marked as `uuid` becomes an object, or an error, and a `decimal` of many bytes takes seconds.
-    """
-    if isinstance(schema, dict):
-        marked = schema.get("logicalType") in OTHER_TIMES
-        return {key: without_marks(value) for key, value in schema.items() if marked or key != "logicalType"}
-    if isinstance(schema, list):
-        return [without_marks(member) for member in schema]
-    return schema
 
 
 def contains_itself(schema: Any, inside: tuple[str, ...]) -> bool:

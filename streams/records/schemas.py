@@ -22,6 +22,10 @@ SINGLE_OBJECT = b"\xc3\x01"
 """The two bytes that open Avro's single-object encoding; the fingerprint follows, eight bytes, little endian."""
 HEADER_BYTES = 10
 MILLISECONDS = "timestamp-millis"
+OTHER_TIMES = (
+    "timestamp-micros", "local-timestamp-millis", "local-timestamp-micros", "date", "time-millis", "time-micros",
+)  # fmt: skip
+"""Logical types that say what a number counts, so they stay: microseconds are converted, the others refused."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +51,17 @@ def folder() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "schemas"
 
 
-def without_milliseconds(schema: Any) -> Any:
-    """The schema with times as plain longs."""
+def without_marks(schema: Any) -> Any:
+    """
+    The schema without the logical types that do not matter to us, in ours all: Avro lets every reader ignore them.
+
+    fastavro would not: times become datetime objects, a text marked as `uuid` becomes an object, or an error, and a `decimal` of many bytes takes seconds.
+    """
     if isinstance(schema, dict):
-        plain = schema.get("logicalType") == MILLISECONDS
-        return {
-            key: without_milliseconds(value) for key, value in schema.items() if not (plain and key == "logicalType")
-        }
+        marked = schema.get("logicalType") in OTHER_TIMES
+        return {key: without_marks(value) for key, value in schema.items() if marked or key != "logicalType"}
     if isinstance(schema, list):
-        return [without_milliseconds(member) for member in schema]
+        return [without_marks(member) for member in schema]
     return schema
 
 
@@ -70,7 +76,7 @@ def load(path: Path) -> Schema:
     text = path.read_text(encoding="utf-8")
     source = json.loads(text)
     header = SINGLE_OBJECT + bytes.fromhex(crc64(source))
-    return Schema(record, int(version), text, source, parse_schema(without_milliseconds(source)), header)
+    return Schema(record, int(version), text, source, parse_schema(without_marks(source)), header)
 
 
 def load_all(directory: Path) -> Iterator[Schema]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from streams.records import schemas
-from streams.records.schemas import crc64, folder, latest, load_all, released, without_milliseconds
+from streams.records.schemas import crc64, folder, latest, load_all, released, without_marks
 from streams.topology import JSON_EVENT, TOPICS
 
 RECORDS = sorted(released())
@@ -57,7 +57,7 @@ def test_a_file_holds_the_record_that_its_name_says(record: str) -> None:
 @pytest.mark.parametrize("record", RECORDS)
 def test_whole_numbers_of_64_bits_that_are_times_are_marked(record: str) -> None:
     """Times are timestamp-millis in the files and plain longs for fastavro."""
-    text = json.dumps(without_milliseconds(latest(record).source))
+    text = json.dumps(without_marks(latest(record).source))
 
     assert "logicalType" not in text
     assert all(
