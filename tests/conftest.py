@@ -2,6 +2,7 @@
 
 import faulthandler
 import secrets
+import signal
 import socket
 from collections.abc import Generator, Iterator
 
@@ -17,6 +18,9 @@ from tests.kafka_cluster import KafkaCluster
 from tests.tools import skip_or_fail
 
 BEYOND_TIMEOUT_S = 120.0
+
+# A shell has what it starts in the background ignore Ctrl-C, and children inherit that: tests end programs with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

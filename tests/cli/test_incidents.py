@@ -122,11 +122,6 @@ def test_the_highest_revision_wins_whatever_the_order() -> None:
     assert latest([two, one]) == [two]
 
 
-def can_be_interrupted() -> None:
-    """In the new process: what a shell has started in the background ignores Ctrl-C, and its children with it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_follow_prints_each_new_revision(embedded: EmbeddedBroker, store: Store) -> None:
     """Only what comes after its start, a line each, until Ctrl-C; then code 130."""
     for value, _ in revisions("before@example.org", 2):
@@ -137,7 +132,6 @@ def test_follow_prints_each_new_revision(embedded: EmbeddedBroker, store: Store)
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=can_be_interrupted,  # noqa: PLW1509 - no other thread of this process holds a lock that it takes
     )
     with following:
         try:

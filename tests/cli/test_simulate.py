@@ -50,9 +50,12 @@ def test_a_simulation_that_is_interrupted_leaves_the_truth_of_what_it_sent(store
     command = (sys.executable, "-m", "streams.cli", "simulate", *options, "--to", "topics", "--truth", str(truth))
 
     with subprocess.Popen([*command, *reached], stderr=subprocess.PIPE) as simulation:
-        eventually(lambda: any(store.rows("logins")))
-        simulation.send_signal(signal.SIGINT)
-        _, said = simulation.communicate(timeout=60)
+        try:
+            eventually(lambda: any(store.rows("logins")))
+            simulation.send_signal(signal.SIGINT)
+            _, said = simulation.communicate(timeout=60)
+        finally:
+            simulation.kill()
 
     assert (simulation.returncode, said) == (130, b"")
     assert orjson.loads(truth.read_bytes())["truth"] == "takeover"
