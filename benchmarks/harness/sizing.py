@@ -122,7 +122,7 @@ def _fleets(found: Measured) -> str:
          "yes" if fleet.will_do else "no")
         for fleet in fleets
     ]  # fmt: skip
-    head = ("workers", "partitions", "accounts each", "of their capacity", "cores each", "memory each", "start to ready",
+    head = ("workers", "partitions", "accounts each", "of their capacity", "cores each, at least", "memory each", "start to ready",
             f"at most {BUSY:.0%}, ready within {BEARABLE_S} s")  # fmt: skip
     chosen = next((fleet for fleet in fleets if fleet.will_do), fleets[-1])
     each = max(1, min(CORES - SPARE_CORES, int(MEMORY_GIB * (1 - SPARE_MEMORY) / chosen.memory_gib)))
