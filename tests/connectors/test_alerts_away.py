@@ -295,5 +295,4 @@ def test_a_topic_that_is_missing_shows_from_the_start_and_gets_everything_once_i
         eventually(lambda: len(lines_of(path)) == 1, 30, what="the file has the event")
         ensure_topics(settings)
         eventually(lambda: count(metrics, "topic", "delivered") == 1, 60, what="the topic has the event")
-
-        assert followers[0].problems() == []
+        eventually(lambda: followers[0].problems() == [], what="the problem is over")
