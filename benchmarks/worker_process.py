@@ -4,8 +4,11 @@ import sys
 import time
 from typing import Any
 
-from streams.settings import Settings, load_settings
-from streams.worker.main import Parts, production_parts, serve
+from streams.worker import garbage
+
+garbage.collect_rarely()  # as the command does
+from streams.settings import Settings, load_settings  # noqa: E402
+from streams.worker.main import Parts, production_parts, serve  # noqa: E402
 
 WATCHED = ("process", "usual_logins")
 """What of the engine takes records."""

@@ -36,6 +36,9 @@ def worker(
         _compile(context)
         return
     run = _process(context)
+    from streams.worker import garbage
+
+    garbage.collect_rarely()
     from streams.worker.main import serve
 
     raise typer.Exit(serve(run.settings))

@@ -6,7 +6,6 @@ error (`streams.errors`). A supervisor should start the worker again after any o
 """
 
 import asyncio
-import gc
 import itertools
 import logging
 import os
@@ -39,7 +38,7 @@ from streams.records.codec import Codec
 from streams.records.registry import from_settings
 from streams.records.schemas import latest
 from streams.settings import Settings
-from streams.worker import ahead
+from streams.worker import ahead, garbage
 from streams.worker.app import Shell, build, worker_id
 from streams.worker.changelog import StateForm
 from streams.worker.form import PackedStates
@@ -64,7 +63,6 @@ LETTERS_S = 3.0
 STOP_S = 10.0
 """A clean stop is done by then; otherwise the process ends without one, and nothing is lost by it."""
 CRASHED = DeliveryError.exit_code
-GC_THRESHOLDS = (50_000, 50, 1_000)
 
 
 @dataclass
@@ -106,6 +104,7 @@ def serve(settings: Settings, make_parts: Callable[[Settings], Parts] = producti
 
     Raises ConfigurationError, TopicError and BrokerUnavailableError for what keeps it from starting.
     """
+    garbage.collect_rarely()
     _tame_logs(settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the event loop takes over
     with _health_of_start(settings) as reasons:
@@ -186,7 +185,7 @@ class Worker:
                     self._fail(starting.exception())
                 elif not told and self._failure is None and not crashed.done():
                     told = True
-                    _freeze()
+                    garbage.keep_all()
                     log.info("worker ready", accounts=sum(map(len, self._parts.engine.accounts.values())))
         if crashed.done():
             self._fail(shell.app.crash_reason)
@@ -301,13 +300,6 @@ def _wait_for_kafka(settings: Settings, reasons: list[str]) -> None:
                 log.warning("waiting for Kafka", error=str(error))
         else:
             return
-
-
-def _freeze() -> None:
-    """What is in memory now stays: the collector need not look at it again. Nearly half of the worker's speed."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _tame_logs(settings: Settings) -> None:

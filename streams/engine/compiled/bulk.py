@@ -3,7 +3,7 @@
 from numpy import uint64
 
 from streams.core.state import HAS_TAIL, NONE, VERSION
-from streams.engine.compiled.jit import compiled
+from streams.engine.compiled.jit import compiled, compiled_aside
 from streams.engine.compiled.layout import (
     APPLIED_AT,
     ENTRY_SIZE,
@@ -31,7 +31,7 @@ from streams.engine.compiled.store import (
 )
 
 
-@compiled
+@compiled_aside
 def load(data: Bytes, table: Numbers, first: int, store: Store) -> int:
     """
     Take in states from number `first` on; the number of the first that must be looked at, or of the states = none.

@@ -27,3 +27,8 @@ _njit: Any = njit
 def compiled(function: Function) -> Function:
     """The function as machine code, made when it is first called with arguments of new types."""
     return cast("Function", _njit(cache=KEPT, _nrt=False)(function))
+
+
+def compiled_aside(function: Function) -> Function:
+    """As `compiled`, and other threads of Python go on while it runs: for long work on arrays that nobody else has."""
+    return cast("Function", _njit(cache=KEPT, _nrt=False, nogil=True)(function))
