@@ -137,7 +137,9 @@ def _moved(table: Numbers, by: int) -> Numbers:
     """The table with its positions moved, and null left as it is."""
     moved = table.copy()
     positions = moved[:, KEY:]
-    positions[positions != NULL] += by
+    null = positions == NULL  # few: to add to all and write these again takes a third of adding to the others only
+    positions += by
+    positions[null] = NULL
     return moved
 
 

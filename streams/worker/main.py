@@ -6,22 +6,21 @@ error (`streams.errors`). A supervisor should start the worker again after any o
 """
 
 import asyncio
-import itertools
 import logging
 import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import structlog
 
-from streams.bus.admin import check_topics, wait_for_broker
+from streams.bus.admin import check_topics
 from streams.bus.dead_letters import DeadLetters
 from streams.bus.health import HealthServer
 from streams.bus.murmur2 import partition_for
@@ -52,6 +51,7 @@ from streams.worker.watchdog import Watchdog
 log = structlog.get_logger(__name__)
 
 ASK_BROKER_S = 5.0
+ASK_AGAIN_S = 0.5
 SAY_EVERY = 6
 """Attempts to reach Kafka between two lines in the log."""
 WRITTEN = ("Incident", "Block", "Notification", "AccountView", "DeadLetter")
@@ -63,6 +63,21 @@ LETTERS_S = 3.0
 STOP_S = 10.0
 """A clean stop is done by then; otherwise the process ends without one, and nothing is lost by it."""
 CRASHED = DeliveryError.exit_code
+
+
+class Readiness:
+    """What health says of a worker: first what its start waits for, then what `ask` tells."""
+
+    def __init__(self) -> None:
+        self.ask: Callable[[], list[str]] = lambda: ["the worker starts"]
+
+    def __call__(self) -> list[str]:
+        """Why the worker is not ready, a sentence each."""
+        return self.ask()
+
+    def waits(self, reason: str) -> None:
+        """For this one thing."""
+        self.ask = lambda: [reason]
 
 
 @dataclass
@@ -107,21 +122,25 @@ def serve(settings: Settings, make_parts: Callable[[Settings], Parts] = producti
     garbage.collect_rarely()
     _tame_logs(settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the event loop takes over
-    with _health_of_start(settings) as reasons:
-        _compile(reasons)
-        _wait_for_kafka(settings, reasons)
-    if problems := check_topics(settings):
-        raise TopicError("; ".join(problems) + ". Run `loginwatch topics create`, or `topics check` for the whole list")
-    return asyncio.run(Worker(settings, make_parts(settings)).run())
+    metrics, readiness, listen = Metrics("worker"), Readiness(), settings.worker_health_listen
+    with HealthServer(listen, metrics=metrics, ready=readiness, setting="worker_health_listen"):
+        _compile(readiness)
+        if problems := _problems_of_topics(settings, readiness):
+            raise TopicError(
+                "; ".join(problems) + ". Run `loginwatch topics create`, or `topics check` for the whole list"
+            )
+        readiness.waits("the worker opens its geo databases and asks the schema registry, where it has them")
+        return asyncio.run(Worker(settings, make_parts(settings), metrics, readiness).run())
 
 
 class Worker:
     """One run of the worker. `run()` returns the exit code."""
 
-    def __init__(self, settings: Settings, parts: Parts) -> None:
+    def __init__(self, settings: Settings, parts: Parts, metrics: Metrics, readiness: Readiness) -> None:
         self._settings = settings
         self._parts = parts
-        self._metrics = Metrics("worker")
+        self._metrics = metrics
+        self._readiness = readiness
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -142,7 +161,8 @@ class Worker:
         troubles = (shell.deliveries.trouble, shell.states.trouble)
         gauges = Gauges(self._metrics, shell.progress, shell.lease, engine, self._parts.places, tables, troubles)
         shell.progress.loop_beat = shell.progress.clock()
-        parts = (self._health(gauges), tables, LagReader(settings, shell.progress), self._watchdog(shell, troubles))
+        self._readiness.ask = gauges.reasons
+        parts = (tables, LagReader(settings, shell.progress), self._watchdog(shell, troubles))
         for part in parts:
             part.start()
         beating = asyncio.ensure_future(self._beat(shell, gauges, tables))
@@ -162,10 +182,6 @@ class Worker:
             log.warning("the worker ends without a clean stop", seconds=STOP_S)
             os._exit(self._exit_code())
         return self._exit_code()
-
-    def _health(self, gauges: Gauges) -> HealthServer:
-        listen = self._settings.worker_health_listen
-        return HealthServer(listen, metrics=self._metrics, ready=gauges.reasons, setting="worker_health_listen")
 
     def _watchdog(self, shell: Shell, troubles: Sequence[Trouble]) -> Watchdog:
         return Watchdog(shell.progress, self._settings.worker_stall_timeout, troubles=troubles)
@@ -257,24 +273,11 @@ def _refuse(letters: DeadLetters, record: Record, refused: Refused) -> None:
     letters.write(record.topic, record.partition, record.offset, record.timestamp_ms, record.key, record.value, refused)
 
 
-@contextmanager
-def _health_of_start(settings: Settings) -> Iterator[list[str]]:
-    """Health is served before there is anything to ask; what is put into the list is what the start waits for."""
-    reasons = ["the worker starts"]
-    listen = settings.worker_health_listen
-    health = HealthServer(listen, metrics=Metrics("worker"), ready=lambda: reasons, setting="worker_health_listen")
-    health.start()
-    try:
-        yield reasons
-    finally:
-        health.stop()
-
-
-def _compile(reasons: list[str]) -> None:
+def _compile(readiness: Readiness) -> None:
     """Have the machine code of the hot path; that takes seconds where it was not kept, and half a one where it was."""
     kept, begun = ahead.is_kept(), monotonic()
     if not kept:
-        reasons[:] = ["the worker compiles its hot path, once for each version on each kind of processor"]
+        readiness.waits("the worker compiles its hot path, once for each version on each kind of processor")
         if ahead.problem():
             log.warning(
                 "compiling the hot path, at every start: it cannot be kept",
@@ -288,18 +291,19 @@ def _compile(reasons: list[str]) -> None:
         log.info("the hot path is compiled", seconds=round(monotonic() - begun, 1))
 
 
-def _wait_for_kafka(settings: Settings, reasons: list[str]) -> None:
-    """Ask until Kafka answers: workers may be started before it."""
-    reasons[:] = ["Kafka was not reached yet"]
-    for attempt in itertools.count():
+def _problems_of_topics(settings: Settings, readiness: Readiness) -> list[str]:
+    """As `check_topics`, asked until Kafka answers: workers may be started before it."""
+    readiness.waits("Kafka was not reached yet")
+    attempts = 0
+    while True:
         try:
-            wait_for_broker(settings, ASK_BROKER_S)
+            return check_topics(settings, timeout_s=ASK_BROKER_S)
         except BrokerUnavailableError as error:
-            reasons[:] = [str(error)]
-            if attempt % SAY_EVERY == 0:
+            readiness.waits(str(error))
+            if attempts % SAY_EVERY == 0:
                 log.warning("waiting for Kafka", error=str(error))
-        else:
-            return
+        attempts += 1
+        sleep(ASK_AGAIN_S)
 
 
 def _tame_logs(settings: Settings) -> None:

@@ -120,7 +120,8 @@ def test_the_story_of_an_account_is_on_the_topic_under_its_key(embedded: Embedde
         events = [orjson.loads(record.value) for record in found]
         assert sorted(event["type_uid"] for event in events) == [200401, 200402, 200403, 300109]
         assert len({event["metadata"]["uid"] for event in events}) == 4
-        assert float(metrics.of(REVIEWED, verdict="compromised")._value.get()) == 1
+        reviewed = metrics.of(REVIEWED, verdict="compromised")._value
+        eventually(lambda: float(reviewed.get()) == 1, what="the review is counted")
 
 
 def test_a_restart_goes_on_where_it_was(embedded: EmbeddedBroker, tmp_path: Path) -> None:

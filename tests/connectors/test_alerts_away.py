@@ -221,7 +221,10 @@ async def test_one_event_that_a_webhook_cannot_take_holds_up_the_others_for_its_
             found: list[Any] = []
             await eventually_async(lambda: found.extend(tail.read(0.2)) or found, 30, what="a dead letter")
             name = outlets(settings)[0].name
-            assert (count(metrics, name, "refused"), count(metrics, name, "delivered")) == (1, 1)
+            await eventually_async(
+                lambda: (count(metrics, name, "refused"), count(metrics, name, "delivered")) == (1, 1),
+                what="both count",
+            )
 
     assert len({body["metadata"]["uid"] for body in hook.tried[:-1]}) == 1
     assert len(hook.tried) > 2

@@ -1,11 +1,13 @@
 """Recovery from the changelog, on a real Kafka."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from streams.bus.clients import client_config, new_producer
 from streams.bus.murmur2 import partition_for
+from streams.engine.accounts import PlainAccounts
 from streams.errors import ConfigurationError
 from streams.settings import Settings
 from streams.topology import changelog
@@ -119,6 +121,20 @@ def test_a_compacted_changelog_gives_the_same_states(kafka_settings: Settings) -
 
     held = {account: packed for accounts in states.values() for account, packed in accounts.items()}
     assert held == {account.decode(): state(3, 3) for account in accounts}
+
+
+def test_what_goes_wrong_while_states_are_loaded_ends_the_recovery(kafka_settings: Settings) -> None:
+    """The system has no more memory, say; a worker must not start with the accounts that it had room for."""
+
+    class Full(PlainAccounts):
+        def load(self, data: Any, table: Any, other: Callable[[int], None]) -> None:
+            raise OSError("no more memory")
+
+    write(kafka_settings, (b"a@example.org", state(1, 1)))
+    topic = changelog(kafka_settings).name
+    reader = ChangelogReader(kafka_settings, topic, StandInForm(), lambda _done, _total: None, new_accounts=Full)
+    with pytest.raises(OSError, match="no more memory"):
+        reader.read(ALL)
 
 
 def test_a_recovery_that_is_not_needed_any_more_ends(kafka_settings: Settings) -> None:

@@ -48,10 +48,10 @@ super.users=User:ANONYMOUS
 Placed = tuple[int, bytes, bytes | None]
 
 
-def stage(number: int, word: str = "value", size: int = 0) -> list[Placed]:
-    """Records of many accounts over four partitions; each account once."""
+def stage(number: int, word: str = "value", size: int = 0, partitions: int = 4) -> list[Placed]:
+    """Records of many accounts over the partitions; each account once."""
     return [
-        (index % 4, b"user%d@example.org" % index, b"%s %d %s" % (word.encode(), index, bytes(size)))
+        (index % partitions, b"user%d@example.org" % index, b"%s %d %s" % (word.encode(), index, bytes(size)))
         for index in range(number)
     ]
 
@@ -319,14 +319,16 @@ async def test_states_are_delivered_over_tls(guarded_kafka: GuardedKafka, by: st
 
 async def test_several_leaders_and_passing_errors() -> None:
     """Each leader gets its partitions; what one refuses for the moment is sent again, and nothing else is."""
-    with EmbeddedBroker(Settings(partitions=4), brokers=3) as broker:
+    many = 16  # leaders are drawn: four partitions have the same one now and then
+    first, second = stage(200, "first", partitions=many), stage(200, "second", partitions=many)
+    with EmbeddedBroker(Settings(partitions=many), brokers=3) as broker:
         sender = Sender(broker.settings)
-        await sender(stage(200, "first"))
+        await sender(first)
         broker.fail(PRODUCE, [KafkaError.NOT_ENOUGH_REPLICAS] * 3)
 
-        await sender(stage(200, "second"))
+        await sender(second)
 
-        assert seen_by_partition(await sender.found()) == by_partition([*stage(200, "first"), *stage(200, "second")])
+        assert seen_by_partition(await sender.found()) == by_partition([*first, *second])
         assert len(sender.deliveries._brokers._connections) > 1
         await sender.close()
 

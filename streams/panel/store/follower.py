@@ -82,7 +82,7 @@ class Follower:
         probe_every_s: float = PROBE_EVERY_S,
     ) -> None:
         self.caught_up = threading.Event()
-        """Set when everything that was on the topics at the first look is in the database."""
+        """Set when everything that was on the topics at the first look is in the database; not while it is filled anew."""
         self.last_error: str | None = None
         self.failure: BaseException | None = None
         self._settings = settings
@@ -211,6 +211,8 @@ class Follower:
         self._next = {place: max(left.get(place, 0), first) for place, (first, _) in bounds.items()}
         ends.known.update((place, end) for place, (_, end) in bounds.items())
         self._end = ends.known
+        if not left:  # at the first start, and wherever all of it is read anew
+            self.caught_up.clear()
         if not self.caught_up.is_set():
             self._behind = {place: end for place, end in self._end.items() if end > self._next[place]}
         with self._store.writing() as connection:
