@@ -117,7 +117,7 @@ def serve(settings: Settings, make_parts: Callable[[Settings], Parts] = producti
     """
     Run the worker until it is told to stop; returns the exit code.
 
-    Raises ConfigurationError, TopicError and BrokerUnavailableError for what keeps it from starting.
+    Raises ConfigurationError, ListenError and TopicError for what keeps it from starting; for Kafka it waits.
     """
     garbage.collect_rarely()
     _tame_logs(settings)

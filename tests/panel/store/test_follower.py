@@ -392,6 +392,24 @@ def test_records_are_taken_while_the_ends_are_asked_for(
         answer.set()
 
 
+def test_a_read_model_that_is_filled_anew_is_not_called_ready(
+    embedded: EmbeddedBroker, sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`panel rebuild` under a running panel: its pages are empty for a while, and it says why."""
+    go, write = threading.Event(), ingest.write
+    produce(embedded, Population(5).story(5))
+    with following(embedded, sqlite_store) as follower:
+        assert follower.caught_up.wait(WAIT_S)
+        monkeypatch.setattr(ingest, "write", lambda *a: write(*a) if go.wait(WAIT_S) else {})
+
+        sqlite_store.wipe_read_model()
+        eventually(lambda: "still being filled" in (follower.problem() or ""), WAIT_S)
+
+        go.set()
+        eventually(lambda: follower.problem() is None, WAIT_S)
+        assert _number_of_incidents(sqlite_store) == 5
+
+
 @pytest.mark.kafka
 def test_topics_made_anew_under_a_running_follower_are_noticed(
     kafka: KafkaBroker, kafka_settings: Settings, sqlite_store: Store
