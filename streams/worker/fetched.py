@@ -137,9 +137,8 @@ def _moved(table: Numbers, by: int) -> Numbers:
     """The table with its positions moved, and null left as it is."""
     moved = table.copy()
     positions = moved[:, KEY:]
-    null = (
-        positions == NULL
-    )  # few: adding to all, and writing these again, takes 0.6 of the time of adding to the others
+    # null are few: adding to all, and writing these again, takes 0.6 of the time of adding to the others
+    null = positions == NULL
     positions += by
     positions[null] = NULL
     return moved
