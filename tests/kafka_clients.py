@@ -10,7 +10,14 @@ from tests.eventually import eventually
 
 def kafka_clients() -> int:
     """How many there are: each has one thread of this name. There may be fewer soon: those of an earlier test end in a thread."""
-    return sum(name.read_text() == "rdk:main\n" for name in Path("/proc/self/task").glob("*/comm"))
+    return sum(_name(thread) == "rdk:main\n" for thread in Path("/proc/self/task").iterdir())
+
+
+def _name(thread: Path) -> str:
+    try:
+        return (thread / "comm").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # it has ended since it was listed
+        return ""
 
 
 def assert_at_most(clients: int) -> None:
