@@ -4,7 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
-PYTEST_ARGS ?= -n auto --dist loadfile --max-worker-restart 0
+# in the gate a test that fails is run once more, of three at most, and what it said the first time is printed (CONTRIBUTING.md)
+ONCE_MORE := --reruns 1 --max-suite-reruns 3 --rerun-show-tracebacks
+PYTEST_ARGS ?= -n auto --dist loadfile --max-worker-restart 0 $(if $(CI),$(ONCE_MORE))
 
 .PHONY: help setup compile demo test test-deps lint types contracts format dovecot24 docs screenshots site package sbom licences audit lock bench bench-smoke clean
 
